@@ -1,0 +1,93 @@
+"""How workers hold rows: a lease on the database's clock and a fencing token that shuts out a stale worker."""
+
+import datetime as dt
+import os
+import socket
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import connection, models, transaction
+from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.actions import statements
+from apps.actions.verbs import Acted, Step
+
+Held = TypeVar("Held", bound="Leased")
+
+LEASE = dt.timedelta(seconds=30)
+"""How long a worker may stay silent before its rows are taken from it; the heartbeat is a third of it."""
+
+
+class Leased(Acted):
+    """A noun that workers claim: who holds the row, until when, and how often a holder fell silent."""
+
+    token = models.BigIntegerField(_("token"), null=True, editable=False)
+    worker = models.CharField(_("worker"), max_length=120, blank=True, default="", editable=False)
+    lease_until = models.DateTimeField(_("lease until"), null=True, editable=False)
+    crashes = models.PositiveSmallIntegerField(_("crashes"), default=0, editable=False)
+
+    class Meta:
+        abstract = True
+
+
+RELEASED: Mapping[str, Any] = {"token": None, "worker": "", "lease_until": None}
+"""What every step that ends a worker's hold writes."""
+
+
+def this_worker() -> str:
+    """Return the name of this process, as pages show it: host and process id."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def take(step: Step, rows: QuerySet[Held], lease: dt.timedelta = LEASE) -> list[Held]:
+    """Claim the rows of a sliced and ordered queryset, all under one new token, and commit.
+
+    Rows that another transaction holds are stepped over, so a pass that finds fewer than asked may be repeated.
+    The order of what comes back is not kept.
+    """
+    with transaction.atomic():
+        return statements.claim(
+            step,
+            rows,
+            # Drawn once per statement, not per row: a subquery that refers to no row runs once.
+            token=RawSQL("(SELECT nextval('actions_token'))", ()),
+            worker=this_worker(),
+            lease_until=Now() + lease,
+        )
+
+
+def renew(model: type[Leased], token: int, lease: dt.timedelta = LEASE) -> set[UUID]:
+    """Prolong every lease held under a token; return the rows that are still held."""
+    sql = (
+        f"UPDATE {connection.ops.quote_name(model._meta.db_table)}"  # noqa: S608 # the table's name only
+        " SET lease_until = statement_timestamp() + %s * interval '1 second' WHERE token = %s AND lease_until IS NOT NULL RETURNING id"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [lease.total_seconds(), token])
+        return {key for (key,) in cursor.fetchall()}
+
+
+def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, **sets: Any) -> list[UUID]:
+    """Write the outcomes of rows held under a token, each with its own values, and let the rows go.
+
+    Returns the ids that were written. The others are no longer ours: their lease lapsed and somebody else has them.
+    `sets` are columns of this call that all rows share.
+    """
+    if not outcomes:
+        return []
+    with transaction.atomic():
+        written = statements.settle(step, outcomes, token, **{**RELEASED, **sets})
+        statements.follow(step, written, {}, this_worker(), None)
+    return written
+
+
+def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000) -> list[UUID]:
+    """Move rows whose holder fell silent; `rows` says which of the lapsed ones the step is for."""
+    with transaction.atomic():
+        lapsed = rows.filter(lease_until__lt=Now())
+        looked_at = statements.move(step, lapsed, limit=limit, history=False, actor_name="sweep")
+    return [row.id for row in looked_at if row.refusal is None]

@@ -1,0 +1,64 @@
+"""One permission per verb, and the three groups that ship with them."""
+
+from typing import Any
+
+from django.apps.config import AppConfig
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.utils.translation import gettext as _
+
+from apps.actions.actors import Actor
+from apps.actions.verbs import Acted, NotPermitted, Verb, nouns, verbs_of
+
+GROUPS = ("Viewer", "Operator", "Supervisor")
+"""Viewer looks; Operator looks and takes every verb that is not marked as dangerous; Supervisor takes all of them."""
+
+
+def require(actor: Actor, verb: Verb) -> None:
+    """Raise `NotPermitted` where the actor lacks the verb's permission or may not even see its rows."""
+    options = verb.model._meta
+    if not (actor.may(verb.permission) and actor.may(f"{options.app_label}.view_{options.model_name}")):
+        raise NotPermitted(
+            _("%(actor)s may not %(verb)s %(plural)s. Ask a supervisor for the permission %(permission)s.")
+            % {
+                "actor": actor.name,
+                "verb": str(verb.label).lower(),
+                "plural": options.verbose_name_plural,
+                "permission": verb.permission,
+            },
+            code="not_permitted",
+        )
+
+
+def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
+    """After migrate: make the missing permissions of an app's verbs and give the new ones to the shipped groups.
+
+    What staff changed later in a group stays: only permissions that are made here and now are handed out.
+    """
+    groups = {name: Group.objects.get_or_create(name=name)[0] for name in GROUPS}
+    for model in nouns():
+        if model._meta.app_label == sender.label:
+            _ship_views(model, groups)
+            for verb in verbs_of(model).values():
+                _ship(model, verb, groups)
+
+
+def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> None:
+    permission, made = Permission.objects.get_or_create(
+        content_type=ContentType.objects.get_for_model(model),
+        codename=verb.codename,
+        defaults={"name": f"Can {verb.name} {model._meta.verbose_name}"[:255]},
+    )
+    if made:
+        groups["Supervisor"].permissions.add(permission)
+        if not verb.danger:
+            groups["Operator"].permissions.add(permission)
+
+
+def _ship_views(model: type[Acted], groups: dict[str, Group]) -> None:
+    view = Permission.objects.filter(
+        content_type=ContentType.objects.get_for_model(model), codename=f"view_{model._meta.model_name}"
+    ).first()
+    if view and not view.group_set.exists():
+        for group in groups.values():
+            group.permissions.add(view)

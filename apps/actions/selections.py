@@ -1,0 +1,158 @@
+"""What a verb is asked for: rows ticked one by one, or all that match a filter at the moment of asking."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import FieldError, ValidationError
+from django.db.models import Q
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.actions.actors import Actor
+from apps.actions.verbs import Acted, ActedQuerySet, Invalid
+
+TICKED_AT_MOST = 1000
+"""More rows than that are asked for by a filter."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The rows a verb is asked for. Made by `ticked` or `matching`."""
+
+    model: type[Acted]
+    ids: tuple[UUID, ...] | None = None
+    filters: Mapping[str, str] = field(default_factory=dict)
+    asked_at: dt.datetime | None = None
+
+    @classmethod
+    def ticked(cls, model: type[Acted], ids: Iterable[UUID | str]) -> "Selection":
+        """Select rows by their ids; `Invalid` where one is no id or where they are too many."""
+        try:
+            keys = tuple(sorted({key if isinstance(key, UUID) else UUID(key) for key in ids}))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise Invalid(_("That is not an id. An id looks like 0192f0c1-2b3c-7def-8a90-0123456789ab.")) from error
+        if len(keys) > TICKED_AT_MOST:
+            raise Invalid(_("At most %(most)s ids at once; use a filter for more.") % {"most": TICKED_AT_MOST})
+        return cls(model, ids=keys)
+
+    @classmethod
+    def matching(cls, model: type[Acted], filters: Mapping[str, str]) -> "Selection":
+        """Select all rows that match the words of a filter; `Invalid` names an unknown word and suggests one."""
+        given = {word: str(value) for word, value in sorted(filters.items()) if str(value) != ""}
+        selection = cls(model, filters=given)
+        selection.condition()
+        return selection
+
+    @classmethod
+    def from_record(cls, model: type[Acted], record: Mapping[str, Any]) -> "Selection":
+        """Read back what `as_record` wrote into a run."""
+        if "ids" in record:
+            return cls(model, ids=tuple(UUID(key) for key in record["ids"]))
+        return cls(model, filters=record["filters"], asked_at=parse_datetime(record["asked_at"] or ""))
+
+    def as_record(self, asked_at: dt.datetime) -> dict[str, Any]:
+        """Return the selection as a run keeps it: frozen ids, or the filter and the moment of asking."""
+        if self.ids is not None:
+            return {"ids": [str(key) for key in self.ids]}
+        return {"filters": dict(self.filters), "asked_at": asked_at.isoformat()}
+
+    def rows(self, actor: Actor | None = None) -> ActedQuerySet[Any]:
+        """Return the rows, as far as the actor may see them (None: the run was already let through)."""
+        rows: ActedQuerySet[Any] = self.model._default_manager.all()
+        if actor is not None:
+            rows = rows.visible_to(actor)
+        if self.ids is not None:
+            return rows.filter(pk__in=self.ids)
+        if self.asked_at is not None:
+            rows = rows.filter(created_at__lte=self.asked_at)
+        return rows.filter(self.condition())
+
+    def condition(self) -> Q:
+        """Return the filter as a condition; rows out of the live ones match only where the filter names them."""
+        condition = Q() if _names_the_dead(self.model, self.filters) else self.model.live_rows
+        for word, value in self.filters.items():
+            condition &= _search(self.model, value) if word == "q" else _condition(self.model, word, value)
+        return condition
+
+    def words(self) -> str:
+        """Return what is selected, for people and for the record."""
+        plural = self.model._meta.verbose_name_plural
+        if self.ids is not None:
+            return ngettext(
+                "%(count)s ticked row of %(plural)s", "%(count)s ticked rows of %(plural)s", len(self.ids)
+            ) % {
+                "count": len(self.ids),
+                "plural": plural,
+            }
+        if not self.filters:
+            return _("all %(plural)s") % {"plural": plural}
+        told = ", ".join(f"{word} = {value}" for word, value in self.filters.items())
+        return _("%(plural)s with %(filter)s") % {"plural": plural, "filter": told}
+
+
+def closest(word: str, known: Sequence[str]) -> str:
+    """Return "; did you mean …?" for a word that is not among the known ones, or what is known where nothing is near."""
+    near = get_close_matches(word.lower(), known, n=1)
+    if near:
+        return _("did you mean %(word)s?") % {"word": near[0]}
+    return _("known: %(words)s.") % {"words": ", ".join(known)}
+
+
+def _names_the_dead(model: type[Acted], filters: Mapping[str, str]) -> bool:
+    """Say whether the filter speaks of the very columns by which a noun leaves its live rows (`archived=yes`)."""
+    columns = {str(child[0]).split("__")[0] for child in model.live_rows.children if isinstance(child, tuple)}
+    return any(model.filters[word].split("__")[0] in columns for word in filters if word in model.filters)
+
+
+def _search(model: type[Acted], text: str) -> Q:
+    if not model.searches:
+        raise Invalid(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
+    condition = Q()
+    for lookup in model.searches:
+        condition |= Q(**{lookup: text})
+    try:
+        return condition | Q(pk=UUID(text.strip()))
+    except ValueError:
+        return condition
+
+
+def _condition(model: type[Acted], word: str, value: str) -> Q:
+    if word not in model.filters:
+        raise Invalid(
+            _("There is no filter %(word)s; %(hint)s") % {"word": word, "hint": closest(word, [*model.filters, "q"])}
+        )
+    lookup = model.filters[word]
+    if lookup.endswith("__isnull"):
+        return Q(**{lookup: not _yes(word, value)})
+    values = [_known(model, word, lookup, part.strip()) for part in value.split(",")]
+    condition = Q(**{lookup: values[0]}) if len(values) == 1 else Q(**{f"{lookup}__in": values})
+    try:
+        model._default_manager.filter(condition)
+    except (FieldError, ValueError, ValidationError, TypeError) as error:
+        raise Invalid(_("%(value)s is no value for %(word)s.") % {"value": value, "word": word}) from error
+    return condition
+
+
+def _yes(word: str, value: str) -> bool:
+    try:
+        return {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}[value.lower()]
+    except KeyError as error:
+        raise Invalid(_("%(word)s takes yes or no.") % {"word": word}) from error
+
+
+def _known(model: type[Acted], word: str, lookup: str, value: str) -> str:
+    """Return the value, where the column knows only certain words; runbook 3 writes them in upper case (S3-31)."""
+    column = model._meta.get_field(lookup.split("__")[0])
+    choices = [str(choice) for choice, _label in getattr(column, "flatchoices", [])] if "__" not in lookup else []
+    if not choices:
+        return value
+    if value.lower() not in choices:
+        raise Invalid(
+            _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, choices)}
+        )
+    return value.lower()

@@ -1,0 +1,194 @@
+"""The SQL of a move: one statement locks the rows, updates them and writes their history.
+
+Django compiles the selection and every expression. What stands here is the frame around them: Django's own
+`update()` can neither lock in key order, nor say which rows it refused, nor write the history beside it.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, models
+from django.db.models import Expression, Field, QuerySet
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+
+from apps.actions.verbs import Given, Move, Moved, kind_of
+
+Params = list[Any]
+Sql = tuple[str, Params]
+
+
+class Row(NamedTuple):
+    """One row of a selection after the statement: what it was, and why it stayed (None: it moved)."""
+
+    id: UUID
+    status: str
+    refusal: int | None
+
+
+def move(
+    step: Move,
+    rows: QuerySet[Any],
+    *,
+    limit: int,
+    given: Mapping[str, Any] | None = None,
+    run_id: UUID | None = None,
+    actor_name: str = "",
+    history: bool = True,
+) -> list[Row]:
+    """Move the first `limit` rows of a selection in key order, and follow with the step's `then`.
+
+    Must run inside a transaction. Returns every row looked at, moved or refused. The guard is evaluated on the row
+    as it stands once it is locked, so of two that act at once the second is refused. `history` is left out by steps
+    that leave attempts or run records of their own.
+    """
+    picked, picked_params = _picked(step, rows, limit)
+    frame, params = _given([dict(given or {})], _types(step))
+    sets, set_params = _assignments(step)
+    table = _quoted(step.model._meta.db_table)
+    items, item_params = _items(step, run_id, actor_name) if history else ("", [])
+    found = _execute(
+        f"WITH picked(id, status, refusal) AS MATERIALIZED ({picked}){frame},"  # noqa: S608 # names from models only
+        f" moved AS (UPDATE {table} SET {sets} FROM picked{', given' if frame else ''}"
+        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL RETURNING {table}.id){items}"
+        " SELECT id, status, refusal FROM picked ORDER BY id",
+        [*picked_params, *params, *set_params, *item_params],
+    )
+    looked_at = [Row(*row) for row in found]
+    follow(step, [row.id for row in looked_at if row.refusal is None], given or {}, actor_name, run_id)
+    return looked_at
+
+
+def claim(step: Move, rows: QuerySet[Any], **sets: Any) -> list[Any]:
+    """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them."""
+    table = _quoted(step.model._meta.db_table)
+    picked, params = _locked(rows, "pk", skip=True)
+    assigned, set_params = _assignments(step, **sets)
+    sql = (
+        f"WITH picked(id) AS MATERIALIZED ({picked})"  # noqa: S608 # names from models only
+        f" UPDATE {table} SET {assigned} FROM picked WHERE {table}.id = picked.id RETURNING {table}.*"
+    )
+    return list(step.model._base_manager.raw(sql, [*params, *set_params]))
+
+
+def settle(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, **sets: Any) -> list[UUID]:
+    """Write each row's own values where the token still holds the row; return the ids that were written."""
+    table = _quoted(step.model._meta.db_table)
+    listed = [{"id": key, **values} for key, values in sorted(outcomes.items())]
+    frame, params = _given(listed, {"id": "uuid"} | _types(step, **sets))
+    assigned, set_params = _assignments(step, **sets)
+    found = _execute(
+        f"WITH {frame[2:]} UPDATE {table} SET {assigned} FROM given"  # noqa: S608 # names from models only
+        f" WHERE {table}.id = given.id AND {table}.token = %s AND {table}.status = ANY(%s) RETURNING {table}.id",
+        [*params, *set_params, token, list(step.sources)],
+    )
+    return [key for (key,) in found]
+
+
+def follow(step: Move, ids: Sequence[UUID], given: Mapping[str, Any], actor_name: str, run_id: UUID | None) -> None:
+    """Call the one function that a move names in `then`, with the rows that moved."""
+    if step.then and ids:
+        import_string(step.then)(Moved(step, ids, given, actor_name, run_id))
+
+
+def _picked(step: Move, rows: QuerySet[Any], limit: int) -> Sql:
+    if rows.query.alias_map and len(rows.query.alias_map) > 1:
+        # Only the model's own table can be locked and looked at again after a wait; joins go into a subquery.
+        rows = step.model._base_manager.filter(pk__in=rows.order_by().values("pk"))
+    return _locked(rows.annotate(refusal=step.refusal()).order_by("pk")[:limit], "pk", "status", "refusal")
+
+
+def _locked(rows: QuerySet[Any], *columns: str, skip: bool = False) -> Sql:
+    sql, params = rows.values_list(*columns).query.sql_with_params()
+    table = _quoted(rows.model._meta.db_table)
+    return f"{sql} FOR NO KEY UPDATE OF {table}{' SKIP LOCKED' if skip else ''}", list(params)
+
+
+def _items(step: Move, run_id: UUID | None, actor_name: str) -> Sql:
+    to_status = "picked.status" if step.target is None else "%s"
+    sql = (
+        ", items AS (INSERT INTO actions_actionitem"  # noqa: S608 # names from models only
+        " (run_id, kind, object_id, verb, from_status, to_status, actor_name, outcome, created_at)"
+        f" SELECT %s::uuid, %s, picked.id, %s, picked.status, {to_status}, %s, '', statement_timestamp()"
+        " FROM picked JOIN moved USING (id))"
+    )
+    target = [] if step.target is None else [step.target]
+    return sql, [run_id, kind_of(step.model), step.name, *target, actor_name]
+
+
+def _assignments(step: Move, **more: Any) -> Sql:
+    sets = dict(step.sets) | more
+    if step.target is not None:
+        sets["status"] = step.target
+    if any(field.name == "updated_at" for field in step.model._meta.fields):
+        sets["updated_at"] = Now()
+    compiled = [_assignment(step.model, name, value) for name, value in sets.items()]
+    return ", ".join(sql for sql, _ in compiled), [param for _, params in compiled for param in params]
+
+
+def _assignment(model: type[models.Model], name: str, value: Any) -> Sql:
+    field = _column(model, name)
+    sql, params = _compiled(model, field, value)
+    return f"{_quoted(str(field.column))} = {sql}", params
+
+
+def _compiled(model: type[models.Model], field: "Field[Any, Any]", value: Any) -> Sql:
+    if not hasattr(value, "resolve_expression"):
+        return "%s", [field.get_db_prep_save(value, connection)]
+    query = model._base_manager.all().query
+    resolved = value.resolve_expression(query, allow_joins=False, for_save=True)
+    sql, params = query.get_compiler(connection=connection).compile(resolved)
+    return sql, list(params)
+
+
+def _types(step: Move, **more: Any) -> dict[str, str]:
+    """Return the columns of the list `given` that a move reads, with their SQL types."""
+    return {
+        given.name: str((given.own_field or _column(step.model, name)).db_type(connection))
+        for name, value in (dict(step.sets) | more).items()
+        if isinstance(value, Expression)
+        for given in value.flatten()
+        if isinstance(given, Given)
+    }
+
+
+def _given(listed: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> Sql:
+    """Return the list `given` as a CTE: each column travels as one array of texts and is cast on arrival."""
+    if not types:
+        return "", []
+    names = ", ".join(_quoted(name) for name in types)
+    casts = ", ".join(f"{_quoted(name)}::{kind}" for name, kind in types.items())
+    arrays = ", ".join(["%s::text[]"] * len(types))
+    sql = f", given AS (SELECT {casts} FROM unnest({arrays}) AS list({names}))"  # noqa: S608 # names from models only
+    return sql, [[_text(values.get(name)) for values in listed] for name in types]
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as PostgreSQL reads it from text."""
+    if isinstance(value, models.Model):
+        return str(value.pk)
+    if isinstance(value, dt.timedelta):
+        return f"{value.total_seconds()} seconds"
+    if isinstance(value, dict | list):
+        return json.dumps(value, cls=DjangoJSONEncoder)
+    return None if value is None else str(value)
+
+
+def _column(model: type[models.Model], name: str) -> "Field[Any, Any]":
+    field = model._meta.get_field(name)
+    assert isinstance(field, Field)  # noqa: S101 # apps/actions/checks.py refuses other names at start
+    return field
+
+
+def _quoted(name: str) -> str:
+    return connection.ops.quote_name(name)
+
+
+def _execute(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
