@@ -80,7 +80,7 @@ def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, *
     if not outcomes:
         return []
     with transaction.atomic():
-        written = statements.settle(step, outcomes, token, **{**RELEASED, **sets})
+        written = statements.settle(step, outcomes, token, {**RELEASED, **sets})
         statements.follow(step, written, {}, this_worker(), None)
     return written
 

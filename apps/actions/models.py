@@ -21,6 +21,11 @@ def new_id() -> UUID:
     return UUID(int=uuid7().int)
 
 
+def short(key: UUID) -> str:
+    """Return what people call a row by: the tail of its id, since the head is only the moment it was made."""
+    return str(key)[-8:]
+
+
 class ActionRun(Leased):
     """One asking of a verb: who, through which door, why, on what, how far it is, and what became of it."""
 

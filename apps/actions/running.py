@@ -24,7 +24,7 @@ from apps.actions.actors import Actor
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
 from apps.actions.selections import Selection
-from apps.actions.verbs import WRONG_STATE, Acted, Invalid, NotFound, Refused, Step, Verb, kind_of, nouns
+from apps.actions.verbs import WRONG_STATE, Acted, Invalid, Move, NotFound, Refused, Step, Verb, kind_of, nouns
 
 IN_REQUEST = 1000
 """Up to so many rows move in the request; more go to the background."""
@@ -61,6 +61,17 @@ def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
     """Say what `run` would do, by the same condition. Changes nothing; raises what `run` would raise."""
     require(actor, verb)
     rows = selection.rows(actor)
+    moving, refused = _counted(verb, rows)
+    if moving and verb.model.leads:
+        moving = 0
+        for lead in statements.leads_of(verb, rows.annotate(refusal=verb.refusal()).filter(refusal=None)):
+            led, led_refused = _counted(lead.verb, lead.rows)
+            moving, refused = moving + led, refused + led_refused
+    sample = rows.annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk")[:5]
+    return Preview(moving + refused.total(), moving, refused.most_common(), list(sample), effects(verb, selection))
+
+
+def _counted(verb: Move, rows: Any) -> tuple[int, Counter[str]]:
     counted = rows.order_by().annotate(refusal=verb.refusal()).values_list("refusal", "status").annotate(Count("pk"))
     moving, refused = 0, Counter[str]()
     for refusal, status, count in counted:
@@ -68,8 +79,7 @@ def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
             moving += count
         else:
             refused[verb.why_not(refusal, status)] += count
-    sample = rows.annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk")[:5]
-    return Preview(moving + refused.total(), moving, refused.most_common(), list(sample), effects(verb, selection))
+    return moving, refused
 
 
 def effects(verb: Verb, selection: Selection) -> list[str]:
@@ -160,10 +170,9 @@ def release(record: ActionRun, limit: int) -> int:
     rows = Selection.from_record(verb.model, record.selection).rows()
     if record.walked_to is not None:
         rows = rows.filter(pk__gt=record.walked_to)
+    move = statements.move_led if verb.model.leads else statements.move
     with transaction.atomic():
-        looked_at = statements.move(
-            verb, rows, limit=limit, given=record.given, run_id=record.pk, actor_name=record.actor_name
-        )
+        looked_at = move(verb, rows, limit=limit, given=record.given, run_id=record.pk, actor_name=record.actor_name)
         _progress(record, verb, looked_at)
     return len(looked_at)
 
@@ -290,7 +299,7 @@ def _refusal(record: ActionRun, verb: Verb) -> Refused:
 def _progress(record: ActionRun, verb: Verb, looked_at: list[statements.Row]) -> None:
     refused = [row for row in looked_at if row.refusal is not None]
     counts = Counter(record.refusals)
-    counts.update(verb.why_not(row.refusal, row.status) for row in refused if row.refusal is not None)
+    counts.update(_why(verb, row) for row in refused)
     rows = record.refused_rows + _listed(verb, refused[: max(REFUSED_KEPT - len(record.refused_rows), 0)])
     walked_to = looked_at[-1].id if looked_at else record.walked_to
     written = ActionRun.objects.filter(pk=record.pk, token=record.token, status=ActionRun.Status.RUNNING).update(
@@ -312,18 +321,21 @@ def _listed(verb: Verb, refused: list[statements.Row]) -> list[dict[str, str]]:
     named = verb.model._default_manager.in_bulk([row.id for row in refused])
     last = _last_acts([row.id for row in refused])
     return [
-        {"id": str(row.id), "why": sentence(str(named[row.id]), verb, row.refusal, row.status, last.get(row.id, ""))}
+        {"id": str(row.id), "why": sentence(str(named[row.id]), _why(verb, row), last.get(row.id, ""))}
         for row in refused
-        if row.id in named and row.refusal is not None
+        if row.id in named
     ]
 
 
-def sentence(name: str, verb: Verb, refusal: int, status: str, last: str = "") -> str:
-    """Return a refusal in full: "deal.create 3f2a… is completed (Retry by Ana at 14:02); retry needs failed"."""
-    why = verb.why_not(refusal, status)
-    if refusal != WRONG_STATE:
+def _why(verb: Verb, row: statements.Row) -> str:
+    return row.refusal if isinstance(row.refusal, str) else verb.why_not(row.refusal or WRONG_STATE, row.status)
+
+
+def sentence(name: str, why: str, last: str = "") -> str:
+    """Return a refusal in full: "deal.create 9c3f2a71 is completed (Retry by Ana at 14:02); retry needs failed"."""
+    state, semicolon, needed = why.partition(";")
+    if not semicolon:
         return _("%(name)s: %(why)s.") % {"name": name, "why": why}
-    state, _semicolon, needed = why.partition(";")
     return _("%(name)s is %(state)s%(last)s;%(needed)s.") % {
         "name": name,
         "state": state,
@@ -348,5 +360,5 @@ def _run_on_run(verb: Verb, selection: Selection, actor: Actor) -> ActionRun:
         (row,) = statements.move(verb, selection.rows(actor), limit=1, run_id=selection.ids[0], actor_name=actor.name)
         record: ActionRun = ActionRun.objects.get(pk=row.id)
         if row.refusal is not None:
-            raise Refused(sentence(str(record), verb, row.refusal, row.status), code="wrong_state", id=str(row.id))
+            raise Refused(sentence(str(record), _why(verb, row)), code="wrong_state", id=str(row.id))
     return record

@@ -16,18 +16,21 @@ from django.db.models import Expression, Field, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
-from apps.actions.verbs import Given, Move, Moved, kind_of
+from apps.actions.verbs import Given, Lead, Move, Moved, kind_of
 
 Params = list[Any]
 Sql = tuple[str, Params]
 
 
 class Row(NamedTuple):
-    """One row of a selection after the statement: what it was, and why it stayed (None: it moved)."""
+    """One row of a selection after the statement: what it was, and why it stayed (None: it moved).
+
+    A refusal is the number of the move's own condition, or the sentence of the row that leads this one.
+    """
 
     id: UUID
     status: str
-    refusal: int | None
+    refusal: int | str | None
 
 
 def move(
@@ -63,6 +66,26 @@ def move(
     return looked_at
 
 
+def move_led(verb: Move, rows: QuerySet[Any], *, limit: int, **how: Any) -> list[Row]:
+    """Do `move` for a noun whose rows follow others: the leading rows move first, the following ones by their `then`."""
+    picked = rows.annotate(refusal=verb.refusal()).order_by("pk").values_list("pk", "status", "refusal")[:limit]
+    looked_at = {key: Row(key, status, refusal) for key, status, refusal in picked}
+    legal = [row.id for row in looked_at.values() if row.refusal is None]
+    for lead in leads_of(verb, verb.model._base_manager.filter(pk__in=legal)):
+        for led in move(lead.verb, lead.rows, limit=limit, **how):
+            if led.refusal is not None:
+                key = lead.followers[led.id]
+                why = lead.verb.why_not(int(led.refusal), led.status)
+                looked_at[key] = Row(key, looked_at[key].status, why)
+    return list(looked_at.values())
+
+
+def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
+    """Return what leads the rows of a noun that follows."""
+    found: list[Lead] = import_string(verb.model.leads)(verb, rows)
+    return found
+
+
 def claim(step: Move, rows: QuerySet[Any], **sets: Any) -> list[Any]:
     """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them."""
     table = _quoted(step.model._meta.db_table)
@@ -75,7 +98,7 @@ def claim(step: Move, rows: QuerySet[Any], **sets: Any) -> list[Any]:
     return list(step.model._base_manager.raw(sql, [*params, *set_params]))
 
 
-def settle(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, **sets: Any) -> list[UUID]:
+def settle(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any]) -> list[UUID]:
     """Write each row's own values where the token still holds the row; return the ids that were written."""
     table = _quoted(step.model._meta.db_table)
     listed = [{"id": key, **values} for key, values in sorted(outcomes.items())]

@@ -159,6 +159,15 @@ class Step(Move):
 
 
 @dataclass(frozen=True)
+class Lead:
+    """The rows that lead, the verb that is run on them, and which of the following rows each leads."""
+
+    verb: "Move"
+    rows: QuerySet[Any]
+    followers: Mapping[UUID, UUID]
+
+
+@dataclass(frozen=True)
 class Moved:
     """What a `then` function is told: which rows of which model moved, by which move, and what was given."""
 
@@ -205,6 +214,10 @@ class Acted(models.Model):
 
     settles: ClassVar[Mapping[str, Q]] = {}
     """After a paced verb: when a moved row counts as `confirmed`, when as `failed_again`."""
+
+    leads: ClassVar[str] = ""
+    """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then
+    runs on those, and what they refuse is refused here in the same sentence."""
 
     status: Any
 

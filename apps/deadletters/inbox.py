@@ -1,0 +1,86 @@
+"""How dead letters open and follow their sources. Everything here runs inside the transaction that moves the source."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+
+from apps.actions import statements
+from apps.actions.verbs import Lead, Move, Moved, Step, kind_of
+from apps.deadletters.fingerprints import fingerprint
+from apps.deadletters.models import DeadLetter
+
+
+def opened(moved: Moved) -> None:
+    """Open a dead letter for each source that gave up; one that is known already is reopened with its repeats."""
+    kind = kind_of(moved.move.model)
+    letters = {letter.source_id: letter for letter in _written(kind, moved)}
+    known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters).values_list("source_id", "pk")
+    for source_id, key in known:
+        letter = letters.pop(source_id)
+        _follow(DeadLetter.reopen, DeadLetter.objects.filter(pk=key), moved, **_told(letter))
+    DeadLetter.objects.bulk_create(letters.values())
+
+
+def settled(moved: Moved) -> None:
+    """The sources succeeded: their dead letters are resolved."""
+    _follow(DeadLetter.settle, _letters(moved).filter(status__in=DeadLetter.OPEN), moved)
+
+
+def retried(moved: Moved) -> None:
+    """The sources are on their way again."""
+    _follow(DeadLetter.follow_retry, _letters(moved), moved)
+
+
+def resolved(moved: Moved) -> None:
+    """A person settled the sources."""
+    _follow(DeadLetter.follow_resolve, _letters(moved), moved, note=moved.given.get("note", ""))
+
+
+def archived(moved: Moved) -> None:
+    """The sources were put away."""
+    _follow(DeadLetter.follow_archive, _letters(moved), moved, reason=moved.given.get("reason", ""))
+
+
+def restored(moved: Moved) -> None:
+    """The sources were brought back."""
+    _follow(DeadLetter.follow_restore, _letters(moved), moved)
+
+
+def leads(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
+    """Return, for a verb asked for on dead letters, the verb of each kind of source and the sources it runs on."""
+    found: dict[str, dict[Any, Any]] = {}
+    for key, kind, source_id in rows.values_list("pk", "source_kind", "source_id"):
+        found.setdefault(kind, {})[source_id] = key
+    return list(_leads(verb, found))
+
+
+def _leads(verb: Move, found: dict[str, dict[Any, Any]]) -> Iterator[Lead]:
+    for kind, followers in found.items():
+        model: Any = apps.get_model(kind)
+        leading = getattr(model, model.dead_letter_verbs[verb.name])
+        yield Lead(leading, model._default_manager.filter(pk__in=list(followers)), followers)
+
+
+def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
+    columns: dict[str, str] = moved.move.model.dead_letter  # type: ignore[attr-defined] # every source names them
+    for row in moved.rows.values("pk", *columns.values()):
+        told = {name: row[column] or "" for name, column in columns.items()}
+        told["message"] = told["message"] or _("no error was recorded")
+        cause = fingerprint(kind, told["service"], told["error_type"], message=told["message"])
+        yield DeadLetter(source_kind=kind, source_id=row["pk"], fingerprint=cause, **told)
+
+
+def _told(letter: DeadLetter) -> dict[str, str]:
+    return {name: getattr(letter, name) for name in ("error_type", "failure_class", "message", "fingerprint")}
+
+
+def _letters(moved: Moved) -> QuerySet[DeadLetter]:
+    return DeadLetter.objects.filter(source_kind=kind_of(moved.move.model), source_id__in=list(moved.ids))
+
+
+def _follow(step: Step, letters: QuerySet[DeadLetter], moved: Moved, **given: Any) -> None:
+    """Move the letters of what moved; those that stand elsewhere already stay, without a word."""
+    statements.move(step, letters, limit=len(moved.ids), given=given, run_id=moved.run_id, actor_name=moved.actor_name)

@@ -1,0 +1,377 @@
+"""Pending operations: changes that must reach a service, and the calls that were made for them."""
+
+from django.contrib.postgres.indexes import GinIndex, OpClass
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now, Upper
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+from apps.actions.leases import RELEASED, Leased
+from apps.actions.models import new_id, short
+from apps.actions.verbs import Given, Step, Verb
+from apps.deadletters.failures import FailureClass
+from apps.integrations.models import Service
+from apps.jobs.models import Queue, Tenant
+
+POISON_AFTER = 4
+"""So many leases may lapse before an operation is taken for one that kills its workers."""
+
+ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
+AMBIGUOUS = (
+    Q(status="failed", failure_class=FailureClass.AMBIGUOUS),
+    _("outcome unknown: check the far end first, then resolve it, send it again or archive it"),
+)
+
+
+class PendingOperation(Leased):
+    """A change that must reach a service (S0-2). Its id is its idempotency key: it never changes."""
+
+    class Status(models.TextChoices):
+        """Where an operation stands, in the runbook's words (S0-10)."""
+
+        PENDING = "pending", pgettext_lazy("operation", "pending")
+        """Waits for a worker, or for `due_at`."""
+        PROCESSING = "processing", pgettext_lazy("operation", "processing")
+        """A worker holds it under a lease."""
+        COMPLETED = "completed", pgettext_lazy("operation", "completed")
+        """It reached its service, or a person settled it."""
+        FAILED = "failed", pgettext_lazy("operation", "failed")
+        """Given up, and waiting for a person as a dead letter."""
+
+    filters = {
+        "status": "status",
+        "service": "service__slug",
+        "queue": "queue__slug",
+        "tenant": "tenant__slug",
+        "type": "operation_type",
+        "entity": "entity_type",
+        "class": "failure_class",
+        "error": "error_type",
+        "archived": "archived_at__isnull",
+        "since": "created_at__gte",
+        "before": "created_at__lt",
+    }
+    searches = ("last_error__icontains", "entity_id", "remote_id")
+    live_rows = Q(archived_at__isnull=True)
+    settles = {"confirmed": Q(status="completed"), "failed_again": Q(status="failed")}
+    dead_letter = {
+        "service": "service__slug",
+        "tenant": "tenant__slug",
+        "title": "operation_type",
+        "entity_type": "entity_type",
+        "entity_id": "entity_id",
+        "error_type": "error_type",
+        "failure_class": "failure_class",
+        "message": "last_error",
+    }
+    """What its dead letter carries, and the column each comes from."""
+    dead_letter_verbs = {"retry": "retry", "resolve": "resolve", "archive": "archive", "restore": "restore"}
+    """Which of its verbs a dead letter's verbs run."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.PENDING, editable=False)
+    service = models.ForeignKey(Service, models.PROTECT, related_name="+", verbose_name=_("service"), db_index=False)
+    queue = models.ForeignKey(Queue, models.PROTECT, related_name="+", verbose_name=_("queue"), db_index=False)
+    tenant = models.ForeignKey(
+        Tenant, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("tenant"), db_index=False
+    )
+    operation_type = models.CharField(_("operation"), max_length=60)
+    entity_type = models.CharField(_("entity"), max_length=60, blank=True, default="")
+    entity_id = models.CharField(_("entity id"), max_length=200, blank=True, default="")
+    payload = models.JSONField(_("payload"))
+    source = models.CharField(_("handed in by"), max_length=150, blank=True, default="")
+
+    due_at = models.DateTimeField(_("due at"), db_default=Now())
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    """Counted when an outcome is written, not when the row is claimed."""
+    max_retries = models.PositiveSmallIntegerField(_("attempts before it is given up"), default=10)
+    called_at = models.DateTimeField(_("called at"), null=True, blank=True)
+    """Stamped just before a call that may not be repeated: after a crash it says that the far end may have acted."""
+    last_attempt_at = models.DateTimeField(_("last attempt"), null=True, blank=True)
+    failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass, blank=True, default="")
+    error_type = models.CharField(_("error type"), max_length=100, blank=True, default="")
+    last_error = models.TextField(_("last error"), blank=True, default="")
+    error_fields = models.JSONField(_("errors by field"), default=dict, blank=True)
+    completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
+    failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
+    remote_id = models.CharField(_("id at the service"), max_length=200, blank=True, default="")
+    remote_url = models.CharField(_("address at the service"), max_length=500, blank=True, default="")
+    result = models.JSONField(_("answer of the service"), null=True, blank=True)
+    resolution_note = models.TextField(_("how it was settled"), blank=True, default="")
+    archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
+    archive_reason = models.TextField(_("archived because"), blank=True, default="")
+
+    confirm_asked_at = models.DateTimeField(null=True, editable=False)
+    confirmed_at = models.DateTimeField(_("looked up at"), null=True, blank=True)
+    confirm_found = models.BooleanField(_("found at the service"), null=True, blank=True)
+    confirm_message = models.TextField(_("what was found"), blank=True, default="")
+
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
+
+    retry = Verb(
+        _("Retry"),
+        sources=[Status.FAILED, Status.PENDING],
+        unless=[
+            ARCHIVED,
+            (Q(status=Status.PENDING, due_at__lte=Now()), _("already due")),
+            AMBIGUOUS,
+        ],
+        target=Status.PENDING,
+        sets={"due_at": Now()},
+        then="apps.deadletters.inbox.retried",
+        paced=True,
+        help=_(
+            "Send it again now. Earlier attempts still count; one that used them all gets one more. "
+            "Nothing needs rolling back: the same key goes out each time."
+        ),
+    )
+    reset = Verb(
+        _("Reset"),
+        sources=[Status.FAILED],
+        unless=[ARCHIVED, AMBIGUOUS],
+        target=Status.PENDING,
+        sets={
+            "due_at": Now(),
+            "attempts": 0,
+            "crashes": 0,
+            "failure_class": "",
+            "error_type": "",
+            "last_error": "",
+            "error_fields": {},
+        },
+        then="apps.deadletters.inbox.retried",
+        paced=True,
+        help=_("Send it again as if for the first time: its attempts and errors are forgotten."),
+    )
+    send_again = Verb(
+        _("Send again"),
+        sources=[Status.FAILED],
+        unless=[
+            ARCHIVED,
+            (~Q(failure_class=FailureClass.AMBIGUOUS), _("its outcome is known; use retry or reset")),
+        ],
+        target=Status.PENDING,
+        sets={"due_at": Now(), "called_at": None},
+        asks=["reason"],
+        then="apps.deadletters.inbox.retried",
+        danger=True,
+        help=_("It may have taken effect already: send it again all the same, because you looked and it is not there."),
+    )
+    resolve = Verb(
+        _("Resolve"),
+        sources=[Status.FAILED],
+        unless=[ARCHIVED],
+        target=Status.COMPLETED,
+        sets={"completed_at": Now(), "resolution_note": Given("note")},
+        asks=["note"],
+        then="apps.deadletters.inbox.resolved",
+        help=_("Say that it is settled: it happened, or was done by other means. Nothing is sent."),
+    )
+    archive = Verb(
+        _("Archive"),
+        sources=[Status.FAILED],
+        unless=[(Q(archived_at__isnull=False), _("archived already"))],
+        sets={"archived_at": Now(), "archive_reason": Given("reason")},
+        asks=["reason"],
+        then="apps.deadletters.inbox.archived",
+        help=_("Put it away without sending it. It leaves counts, thresholds and bulk verbs until it is restored."),
+    )
+    restore = Verb(
+        _("Restore"),
+        sources=[Status.FAILED],
+        unless=[(Q(archived_at__isnull=True), _("not archived"))],
+        sets={"archived_at": None, "archive_reason": ""},
+        then="apps.deadletters.inbox.restored",
+        help=_("Bring an archived operation back among the failed ones."),
+    )
+    cancel = Verb(
+        _("Cancel"),
+        sources=[Status.PENDING],
+        target=Status.FAILED,
+        sets={"archived_at": Now(), "archive_reason": Given("reason"), "failed_at": Now()},
+        asks=["reason"],
+        then="apps.deadletters.inbox.archived",
+        danger=True,
+        help=_("Do not send it. It is put away among the archived ones and can be restored."),
+    )
+    confirm = Verb(
+        _("Confirm"),
+        sources=[Status.COMPLETED, Status.FAILED],
+        sets={"confirm_asked_at": Now()},
+        help=_("Ask the service whether it is really there, by our reference. Nothing is changed (S0-26)."),
+    )
+
+    claim = Step(_("Claim"), sources=[Status.PENDING], target=Status.PROCESSING)
+    """A drain takes it under a lease and a token."""
+    complete = Step(
+        _("Complete"),
+        sources=[Status.PROCESSING],
+        target=Status.COMPLETED,
+        sets={
+            "attempts": F("attempts") + 1,
+            "last_attempt_at": Now(),
+            "completed_at": Now(),
+            "failure_class": "",
+            "error_type": "",
+            "last_error": "",
+            "error_fields": {},
+            "remote_id": Given("remote_id"),
+            "remote_url": Given("remote_url"),
+            "result": Given("result"),
+        },
+        then="apps.deadletters.inbox.settled",
+    )
+    """The service has it. A crash before this is written repeats the call with the same key, or looks first."""
+    give_back = Step(
+        _("Give back"),
+        sources=[Status.PROCESSING],
+        target=Status.PENDING,
+        sets={
+            "attempts": F("attempts") + Given("used", models.IntegerField()),
+            "last_attempt_at": Now(),
+            "due_at": Now() + Given("delay", models.DurationField()),
+            "called_at": Given("called_at"),
+            "failure_class": Given("failure_class"),
+            "error_type": Given("error_type"),
+            "last_error": Given("last_error"),
+            "error_fields": Given("error_fields"),
+        },
+    )
+    """Not this time: due again later. Refusals before work (429, an open breaker, a refused token) use no attempt."""
+    release = Step(_("Give back"), sources=[Status.PROCESSING], target=Status.PENDING)
+    """Claimed but not called, because the drain stops or the service is held: as if it had never been claimed."""
+    fail = Step(
+        _("Fail"),
+        sources=[Status.PROCESSING],
+        target=Status.FAILED,
+        sets={
+            "attempts": F("attempts") + Given("used", models.IntegerField()),
+            "last_attempt_at": Now(),
+            "failed_at": Now(),
+            "failure_class": Given("failure_class"),
+            "error_type": Given("error_type"),
+            "last_error": Given("last_error"),
+            "error_fields": Given("error_fields"),
+        },
+        then="apps.deadletters.inbox.opened",
+    )
+    """Given up: its dead letter opens in the same transaction."""
+    rescue = Step(
+        _("Rescue"),
+        sources=[Status.PROCESSING],
+        target=Status.PENDING,
+        sets={**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()},
+    )
+    """Its worker fell silent. The call may have gone out: the connector's key, or a look, stands against a double."""
+    doubt = Step(
+        _("Rescue"),
+        sources=[Status.PROCESSING],
+        target=Status.FAILED,
+        sets={
+            **RELEASED,
+            "crashes": F("crashes") + 1,
+            "failed_at": Now(),
+            "failure_class": FailureClass.AMBIGUOUS,
+            "error_type": "worker_lost",
+            "last_error": Given("last_error"),
+        },
+        then="apps.deadletters.inbox.opened",
+    )
+    """Its worker fell silent in a call that nobody can ask about: a person decides."""
+    bury = Step(
+        _("Rescue"),
+        sources=[Status.PROCESSING],
+        target=Status.FAILED,
+        sets={
+            **RELEASED,
+            "crashes": F("crashes") + 1,
+            "failed_at": Now(),
+            "failure_class": FailureClass.POISON,
+            "error_type": "poison",
+            "last_error": Given("last_error"),
+        },
+        then="apps.deadletters.inbox.opened",
+    )
+    """It took its worker down for the fourth time."""
+
+    class Meta:
+        verbose_name = _("pending operation")
+        verbose_name_plural = _("pending operations")
+        ordering = ("-id",)
+        indexes = [
+            # What a drain claims: one service of one queue, in the order of due times.
+            models.Index(
+                name="operation_due", fields=["queue", "service", "due_at", "id"], condition=Q(status="pending")
+            ),
+            # Lists, counts and bulk verbs by state, walking the key.
+            models.Index(name="operation_status", fields=["status", "id"], condition=Q(archived_at__isnull=True)),
+            models.Index(name="operation_service", fields=["service", "id"]),
+            # What is held now: the heartbeat and the rescue.
+            models.Index(name="operation_leased", fields=["lease_until"], condition=Q(status="processing")),
+            models.Index(name="operation_token", fields=["token"], condition=Q(status="processing")),
+            # The day's figures on the home page.
+            models.Index(name="operation_completed_at", fields=["completed_at"], condition=Q(status="completed")),
+            models.Index(
+                name="operation_to_confirm", fields=["confirm_asked_at"], condition=Q(confirm_asked_at__isnull=False)
+            ),
+            models.Index(name="operation_entity", fields=["entity_id"], condition=~Q(entity_id="")),
+            models.Index(name="operation_remote", fields=["remote_id"], condition=~Q(remote_id="")),
+            GinIndex(OpClass(Upper("last_error"), "gin_trgm_ops"), name="operation_error_words"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.operation_type} {short(self.pk)}"
+
+
+class Attempt(models.Model):
+    """One call that was made for an operation: when, how long, what came back. Masked and bounded before it is kept."""
+
+    id = models.BigAutoField(primary_key=True)
+    operation = models.ForeignKey(
+        PendingOperation, models.CASCADE, related_name="attempt_set", db_index=False, verbose_name=_("operation")
+    )
+    at = models.DateTimeField(_("at"), db_default=Now())
+    duration_ms = models.PositiveIntegerField(_("milliseconds"), default=0)
+    method = models.CharField(_("method"), max_length=8, blank=True, default="")
+    url = models.CharField(_("address"), max_length=500, blank=True, default="")
+    status_code = models.PositiveSmallIntegerField(_("status"), null=True)
+    failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass, blank=True, default="")
+    excerpt = models.TextField(_("excerpt"), blank=True, default="")
+    worker = models.CharField(_("worker"), max_length=120, blank=True, default="")
+    stale = models.BooleanField(_("stale"), default=False)
+    """The result came after the lease had lapsed: it was not written to the operation."""
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        ordering = ("-id",)
+        indexes = [
+            models.Index(name="attempt_operation", fields=["operation", "id"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.status_code or self.failure_class}"
+
+
+class Tally(models.Model):
+    """How many operations stand where, kept by the database: the sum of the changes is the exact count.
+
+    A trigger adds one small row per statement, place and state; nobody waits for anybody, and the sweep folds the
+    rows together. So the status call and the home page never scan the operations.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    service = models.ForeignKey(Service, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    queue = models.ForeignKey(Queue, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    status = models.CharField(max_length=20)
+    archived = models.BooleanField()
+    change = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("tally")
+        verbose_name_plural = _("tallies")
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.change:+d}"
