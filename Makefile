@@ -17,7 +17,6 @@ lint: .venv/dev.stamp
 	$(BIN)/lint-imports --no-logo
 	OPS_ENV=production ALLOWED_HOSTS=ops.example.com SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
 		$(BIN)/python manage.py check --deploy --fail-level WARNING
-	SECRET_KEY=lint $(BIN)/python manage.py makemigrations --check --dry-run
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .

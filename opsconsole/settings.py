@@ -91,7 +91,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # PostgreSQL: the truth
 
-DATABASES = {"default": env.db("DATABASE_URL", default="postgres://localhost/opsconsole")}
+DATABASES = {"default": env.db_url_config(secret("DATABASE_URL", default="postgres://localhost/opsconsole"))}
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -109,8 +109,9 @@ DATABASES["default"]["OPTIONS"]["options"] = " ".join(
 
 # Valkey or Redis: wake-ups only
 
-REDIS_URL = env.str("REDIS_URL", default="redis://localhost:6379/0")
-CELERY_BROKER_URL = REDIS_URL
+REDIS_URL = secret("REDIS_URL", default="redis://localhost:6379/0")
+# kombu has words of its own for the address of a unix socket.
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_TIMEZONE = "UTC"
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"
