@@ -1,0 +1,190 @@
+"""What the console's templates need beyond Django's own: ages, durations, numbers, payloads, sparklines, the main lists."""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django import template
+from django.conf import settings
+from django.template import Context
+from django.urls import NoReverseMatch, reverse
+from django.utils import formats, timezone
+from django.utils.functional import Promise
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+register = template.Library()
+
+# Each group of the rail: a label, the page, and the permission to see it. A page that does not exist yet is left out.
+NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
+    [
+        (gettext_lazy("Home"), "admin:index", ""),
+        (
+            gettext_lazy("Operations"),
+            "admin:operations_pendingoperation_changelist",
+            "operations.view_pendingoperation",
+        ),
+        (gettext_lazy("Dead letters"), "admin:deadletters_deadletter_changelist", "deadletters.view_deadletter"),
+    ],
+    [
+        (gettext_lazy("Queues"), "admin:jobs_queue_changelist", "jobs.view_queue"),
+        (gettext_lazy("Services"), "admin:integrations_service_changelist", "integrations.view_service"),
+        (
+            gettext_lazy("Events"),
+            "admin:integrations_integrationevent_changelist",
+            "integrations.view_integrationevent",
+        ),
+        (gettext_lazy("Jobs"), "admin:jobs_job_changelist", "jobs.view_job"),
+        (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
+    ],
+    [
+        (gettext_lazy("History"), "admin:actions_actionrun_changelist", "actions.view_actionrun"),
+        (gettext_lazy("People"), "admin:auth_user_changelist", "auth.view_user"),
+        (gettext_lazy("Groups"), "admin:auth_group_changelist", "auth.view_group"),
+    ],
+]
+
+UNKNOWN = "—"
+MASK = "••••"
+SECRET_NAME = re.compile(r"token|secret|passw|senha|authori[sz]ation|api.?key|cookie|credential", re.IGNORECASE)
+PERSONAL = [
+    (re.compile(r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), MASK),  # CPF, and a phone with its area code
+    (re.compile(r"(\+?55 ?\(?\d{2}\)? ?9?)\d{4}(-?\d{4})\b"), rf"\1{MASK}\2"),
+    (re.compile(r"\b([\w.+-])[\w.+-]*@([\w-]+\.[\w.-]+)"), rf"\1{MASK}@\2"),
+]
+MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
+
+
+@dataclass(frozen=True)
+class Place:
+    """An entry of the rail."""
+
+    label: str | Promise
+    url: str
+    current: bool
+
+
+@register.simple_tag(takes_context=True)
+def navigation(context: Context) -> list[list[Place]]:
+    """Return the main lists that exist and that the reader may see, in groups."""
+    request = context["request"]
+    groups = [[place(request, *entry) for entry in group] for group in NAVIGATION]
+    return [found for group in groups if (found := [each for each in group if each])]
+
+
+def place(request: Any, label: str | Promise, name: str, permission: str) -> Place | None:
+    """Return an entry of the rail, or nothing where the page is missing or closed to the reader."""
+    try:
+        url = reverse(name)
+    except NoReverseMatch:
+        return None
+    if permission and not request.user.has_perm(permission):
+        return None
+    home = reverse("admin:index")
+    return Place(label, url, request.path == url or (url != home and request.path.startswith(url)))
+
+
+@register.simple_tag
+def environment() -> str:
+    """Return the name of the place this console runs in."""
+    return str(settings.ENVIRONMENT)
+
+
+@register.simple_tag
+def simulated() -> bool:
+    """Say whether a simulator plays the far ends here."""
+    return bool(getattr(settings, "SIMULATOR_URL", ""))
+
+
+@register.filter
+def ago(moment: datetime | None) -> str | SafeString:
+    """Write a moment as an age (`3 min ago`, `in 2 h`), with the exact time as its title."""
+    if moment is None:
+        return UNKNOWN
+    # Only for reading, so the web server's clock will do.
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        formats.date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT"),
+        in_words(seconds, moment),
+    )
+
+
+def in_words(seconds: float, moment: datetime) -> str:
+    """Return an age, or a time to come where the seconds are negative, in at most three short words."""
+    if abs(seconds) >= WEEK:
+        return formats.date_format(timezone.localtime(moment), "d M Y")
+    if abs(seconds) < 1:
+        return _("now")
+    span = rough(abs(seconds))
+    return (_("%(span)s ago") if seconds > 0 else _("in %(span)s")) % {"span": span}
+
+
+def rough(seconds: float) -> str:
+    """Return a span of time in its largest unit."""
+    for size, unit in ((DAY, _("d")), (HOUR, _("h")), (MINUTE, _("min"))):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return f"{int(seconds)} {_('s')}"
+
+
+@register.filter
+def duration(value: timedelta | float | None) -> str:
+    """Write a span (a timedelta or seconds) in its two largest units: `420 ms`, `3.1 s`, `2 min 5 s`."""
+    if value is None:
+        return UNKNOWN
+    seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < MINUTE:
+        return f"{formats.localize(round(seconds, 1))} s"
+    for size, unit, smaller in ((DAY, _("d"), HOUR), (HOUR, _("h"), MINUTE), (MINUTE, _("min"), 1)):
+        if seconds >= size:
+            rest = int(seconds % size // smaller)
+            return f"{int(seconds // size)} {unit}" + (f" {rough(rest * smaller)}" if rest else "")
+    return ""
+
+
+@register.filter
+def number(value: float | None) -> str:
+    """Write a number with its thousands apart. An unknown one is a dash, never a zero."""
+    return UNKNOWN if value is None else str(formats.number_format(value, use_l10n=True, force_grouping=True))
+
+
+@register.filter
+def pretty_json(value: Any) -> str:
+    """Write a payload indented, with what looks secret or personal masked. The template escapes it."""
+    return json.dumps(masked(value), indent=2, ensure_ascii=False, default=str)
+
+
+def masked(value: Any, name: str = "") -> Any:
+    """Return a payload without what its names or shapes say is secret or personal."""
+    if isinstance(value, dict):
+        return {str(key): masked(inner, str(key)) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [masked(inner, name) for inner in value]
+    if SECRET_NAME.search(name) and value:
+        return MASK
+    return masked_text(value) if isinstance(value, str) else value
+
+
+def masked_text(text: str) -> str:
+    """Return a text with addresses, phones and CPF numbers masked."""
+    for pattern, replacement in PERSONAL:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+@register.inclusion_tag("console/sparkline.html")
+def sparkline(values: Sequence[float], label: str = "") -> dict[str, Any]:
+    """Draw a day's numbers as a line of 96 by 24; the label says what it shows, the numbers stand beside it."""
+    top = max([*values, 1])
+    step = 96 / max(len(values) - 1, 1)
+    points = [f"{index * step:.1f},{22 - 20 * value / top:.1f}" for index, value in enumerate(values)]
+    return {"points": " ".join(points), "label": label, "most": max(values, default=0)}
