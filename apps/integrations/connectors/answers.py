@@ -10,10 +10,13 @@ import requests
 from django.utils.translation import gettext as _
 
 from apps.deadletters.failures import FailureClass
+from apps.integrations.masking import storable
 from apps.integrations.outcome import Outcome
 
 SHORTEST_WAIT, LONGEST_WAIT = 1.0, 3600.0
 EXCERPT = 200
+UNKEPT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+"""Escapes of NUL and of surrogates: rare enough to look for them only then."""
 UNWELL = {408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529}
 """It may have worked on it before it failed."""
 MISTAKEN = {405, 415, 501}
@@ -35,9 +38,10 @@ def sentence(response: requests.Response, message: str = "") -> str:
 
 
 def json_of(response: requests.Response) -> Any:
-    """Return the body as JSON, or None where it is none, as with NaN, which PostgreSQL would refuse."""
+    """Return the body as JSON that PostgreSQL can keep, or None where it is none, as with NaN in it."""
     try:
-        return json.loads(response.content.decode("utf-8-sig"), parse_constant=_not_json)
+        body = json.loads(response.content.decode("utf-8-sig"), parse_constant=_not_json)
+        return _kept(body) if UNKEPT.search(response.content) else body
     except (ValueError, RecursionError):
         return None
 
@@ -49,6 +53,14 @@ def retry_after(response: requests.Response) -> float | None:
         if seconds is not None:
             return min(max(seconds, SHORTEST_WAIT), LONGEST_WAIT)
     return None
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {storable(key): _kept(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_kept(item) for item in value]
+    return storable(value) if isinstance(value, str) else value
 
 
 def _not_json(word: str) -> None:

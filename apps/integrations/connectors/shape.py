@@ -11,7 +11,10 @@ from django.utils.translation import gettext_lazy as _
 from django_stubs_ext import StrOrPromise
 from pydantic import BaseModel
 
-from apps.integrations.outcome import Outcome
+from apps.integrations.outcome import EgressRefused, Outcome, Unanswered
+
+Answer = requests.Response | Unanswered | EgressRefused
+"""What a call can end in."""
 
 Steps = Generator[requests.Request, requests.Response, Outcome]
 """An operation on its way: yields a request, is sent its response, and returns what came of it all.

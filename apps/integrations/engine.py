@@ -1,0 +1,222 @@
+"""The one engine: libcurl moves the bytes of hundreds of transfers at once, in the one thread that made the engine."""
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pycurl
+import requests
+from django.utils.translation import gettext as _
+from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_encoding_from_headers
+
+from apps.deadletters.failures import FailureClass
+from apps.integrations.connectors.shape import Answer
+from apps.integrations.masking import masked_url
+from apps.integrations.outcome import EgressRefused, Unanswered
+
+CONNECTIONS = 512
+"""Open at once, and kept for reuse. `select` does not see file descriptors above 1,023."""
+HEADER_LINES, HEADER_BYTES = 200, 64 * 1024
+UNTRUSTED = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR)
+
+ALWAYS = {
+    pycurl.NOSIGNAL: 1,  # signals and threads do not go together
+    pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+    pycurl.FOLLOWLOCATION: 0,
+    pycurl.PROXY: "",
+    pycurl.NETRC: pycurl.NETRC_IGNORED,
+    pycurl.HTTP_VERSION: pycurl.CURL_HTTP_VERSION_1_1,
+    pycurl.SSLVERSION: pycurl.SSLVERSION_TLSv1_2,
+    pycurl.CAINFO: DEFAULT_CA_BUNDLE_PATH,
+    pycurl.ACCEPT_ENCODING: "gzip",
+    # A connection idle for longer is not used again: its server may be closing it just as we write to it.
+    pycurl.MAXAGE_CONN: 1,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One request in the engine's terms. `pin` is libcurl's RESOLVE line; `may_dial` has the last word on an address."""
+
+    method: str
+    url: str
+    headers: Sequence[str]
+    body: bytes | None
+    pin: str
+    may_dial: Callable[[str], bool]
+    connect_seconds: float
+    deadline_seconds: float
+    max_bytes: int
+
+
+class Engine:
+    """Transfers in flight over kept connections. Begin them with `start`; `wait` hands back those that ended."""
+
+    def __init__(self) -> None:
+        self._multi = pycurl.CurlMulti()
+        self._multi.setopt(pycurl.M_MAXCONNECTS, CONNECTIONS)
+        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, CONNECTIONS)
+        self._idle: list[_Handle] = []
+        self._busy: dict[pycurl.Curl, tuple[Hashable, _Handle]] = {}
+
+    @property
+    def in_flight(self) -> int:
+        """How many transfers have begun and not ended."""
+        return len(self._busy)
+
+    def start(self, tag: Hashable, transfer: Transfer) -> None:
+        """Begin a transfer; `wait` will hand back its tag."""
+        handle = self._idle.pop() if self._idle else _Handle()
+        handle.prepare(transfer)
+        self._busy[handle.curl] = (tag, handle)
+        self._multi.add_handle(handle.curl)
+
+    def wait(self, timeout: float) -> list[tuple[Hashable, Answer]]:
+        """Return the transfers that ended, at once where there are some, else after at most `timeout` seconds."""
+        self._multi.perform()
+        ended = self._ended()
+        if not ended and self._busy:
+            self._multi.select(self._patience(timeout))
+            self._multi.perform()
+            ended = self._ended()
+        return ended
+
+    def close(self) -> None:
+        """Break off what is in flight and close all connections."""
+        for curl, (_tag, handle) in self._busy.items():
+            self._multi.remove_handle(curl)
+            self._idle.append(handle)
+        self._busy.clear()
+        for handle in self._idle:
+            handle.curl.close()
+        self._multi.close()
+
+    def _patience(self, timeout: float) -> float:
+        """Sleep no longer than libcurl's own timers allow."""
+        own = self._multi.timeout()
+        return timeout if own < 0 else min(timeout, own / 1000)
+
+    def _ended(self) -> list[tuple[Hashable, Answer]]:
+        ended, more = [], 1
+        while more:
+            more, whole, broken = self._multi.info_read()
+            ended += [self._taken(curl) for curl in whole]
+            ended += [self._taken(curl, code, reason) for curl, code, reason in broken]
+        return ended
+
+    def _taken(self, curl: pycurl.Curl, code: int = 0, reason: str = "") -> tuple[Hashable, Answer]:
+        tag, handle = self._busy.pop(curl)
+        answer = handle.failure(code, reason) if code else handle.response()
+        self._multi.remove_handle(curl)
+        self._idle.append(handle)
+        return tag, answer
+
+
+class _Handle:
+    """An easy handle of libcurl and what it gathers, used for one transfer after another."""
+
+    def __init__(self) -> None:
+        self.curl = pycurl.Curl()
+        for option, value in ALWAYS.items():
+            self.curl.setopt(option, value)
+        self.curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
+        self.curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
+        self.curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
+
+    def prepare(self, transfer: Transfer) -> None:
+        self.transfer = transfer
+        self.lines: list[bytes] = []
+        self.header_size = 0
+        self.chunks: list[bytes] = []
+        self.size = 0
+        self.sent = False
+        self.refusal: EgressRefused | None = None
+        self._set_options()
+
+    def response(self) -> requests.Response:
+        response = requests.Response()
+        response.status_code = self.curl.getinfo(pycurl.RESPONSE_CODE)
+        response.url = self.transfer.url
+        response.elapsed = timedelta(seconds=self.curl.getinfo(pycurl.TOTAL_TIME))
+        self._fill_headers(response)
+        # `requests` reads what has been read already from here.
+        response._content = b"".join(self.chunks)
+        named = "charset" in response.headers.get("Content-Type", "")
+        response.encoding = get_encoding_from_headers(response.headers) if named else "utf-8"
+        return response
+
+    def failure(self, code: int, reason: str) -> Unanswered | EgressRefused:
+        if self.refusal:
+            return self.refusal
+        if code in UNTRUSTED:
+            return EgressRefused(_("The certificate of %(url)s is not trusted: %(reason)s") % self._words(reason))
+        if code == pycurl.E_ABORTED_BY_CALLBACK:
+            reason = _("The connection was closed before an answer came")
+        return Unanswered(self.sent, reason)
+
+    def _set_options(self) -> None:
+        transfer, setopt = self.transfer, self.curl.setopt
+        setopt(pycurl.URL, transfer.url)
+        setopt(pycurl.RESOLVE, [transfer.pin] if transfer.pin else [])
+        setopt(pycurl.HTTPHEADER, transfer.headers)
+        setopt(pycurl.CONNECTTIMEOUT_MS, int(transfer.connect_seconds * 1000))
+        setopt(pycurl.TIMEOUT_MS, int(transfer.deadline_seconds * 1000))
+        self._set_method()
+
+    def _set_method(self) -> None:
+        setopt = self.curl.setopt
+        if self.transfer.body is None:
+            setopt(pycurl.HTTPGET, 1)
+        else:
+            setopt(pycurl.POST, 1)
+            setopt(pycurl.POSTFIELDS, self.transfer.body)
+        if self.transfer.method == "HEAD":
+            setopt(pycurl.NOBODY, 1)
+        setopt(pycurl.CUSTOMREQUEST, self.transfer.method)
+
+    def _before_sending(self, address: str, *_others: object) -> Any:
+        # Asked just before bytes leave. A second time means that libcurl would send the request again over another
+        # connection, because a kept one was closed on it: nobody but the row's owner may repeat a call.
+        if self.sent:
+            return pycurl.PREREQFUNC_ABORT
+        if not self.transfer.may_dial(address):
+            self.refusal = EgressRefused(_("The address %s may not be called.") % address)
+            return pycurl.PREREQFUNC_ABORT
+        self.sent = True
+        return pycurl.PREREQFUNC_OK
+
+    def _take_header(self, line: bytes) -> int | None:
+        if line.startswith(b"HTTP/"):  # an interim answer may have come before
+            self.lines.clear()
+        self.lines.append(line)
+        self.header_size += len(line)
+        if len(self.lines) > HEADER_LINES or self.header_size > HEADER_BYTES:
+            return self._refuse_size(_("its headers are longer than %s bytes or lines") % HEADER_BYTES)
+        return None
+
+    def _take_body(self, chunk: bytes) -> int | None:
+        self.chunks.append(chunk)
+        self.size += len(chunk)  # as unpacked
+        if self.size > self.transfer.max_bytes:
+            return self._refuse_size(_("it is longer than %s bytes") % self.transfer.max_bytes)
+        return None
+
+    def _refuse_size(self, reason: str) -> int:
+        self.refusal = EgressRefused(
+            _("The answer of %(url)s was refused: %(reason)s.") % self._words(reason),
+            FailureClass.PERMANENT_DATA,
+            sent=True,
+        )
+        return -1
+
+    def _words(self, reason: str) -> dict[str, str]:
+        return {"url": masked_url(self.transfer.url), "reason": reason}
+
+    def _fill_headers(self, response: requests.Response) -> None:
+        status, *lines = self.lines
+        response.reason = status.decode("latin-1").rstrip().partition(" ")[2].partition(" ")[2]
+        for line in lines:
+            name, colon, value = line.decode("latin-1").partition(":")
+            if colon:
+                response.headers[name] = value.strip()

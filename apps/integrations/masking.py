@@ -1,0 +1,99 @@
+"""Takes secrets and personal data out of everything that is stored or logged."""
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any
+
+HIDDEN = "•••"
+
+SHOWN_HEADERS = {
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "retry-after",
+    "retry-after-ms",
+    "server",
+    "x-request-id",
+    "x-simulated",
+}
+"""What a header may say in the open; of all others only the name is kept."""
+
+HUSHED = (
+    r"(?:[\w.-]*(?:token(?!s)|secret|passw(?:or)?d|senha|(?:api|access|private|client)[-_]?key|signature|credential)[\w.-]*"
+    r"|(?:proxy-)?authorization|(?:set-)?cookie)"
+)
+"""Names whose values are secrets: of headers, of query parameters, in forms and JSON."""
+
+_HUSHED = re.compile(HUSHED, re.IGNORECASE)
+_NAMED = re.compile(
+    rf"""(["']?(?<![\w.-]){HUSHED}["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:\w+\s+)??[^\s,;&"'<>]+)""",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
+_IN_PATH = re.compile(r"(/(?:token|webhook/whatsapp)/)[^/?#\s\"']+", re.IGNORECASE)
+_USER = re.compile(r"(https?://)[^/\s@]+@", re.IGNORECASE)
+_EMAIL = re.compile(r"\b([\w+-])[\w.+-]*@([\w-])[\w.-]*\.\w+")
+_CPF = re.compile(r"(?<![\w.-])\d{3}(\.?)(\d{3})(\.?)(\d{3})(-?)\d{2}(?![\w-]|\.\d)")
+_PHONE = re.compile(
+    r"""(?<![\w.-])(
+        \+?55[\s-]?\(?[1-9]\d\)?[\s-]?9?   # with the country
+        | \([1-9]\d\)[\s-]?9?              # written as a phone
+        | [1-9]\d[\s-]?9                   # a mobile
+        | [1-9]\d\s(?=\d{4}-)              # the same, of the older kind
+        | [1-9]\d[\s-]?(?=[2-5])           # a landline; what else has ten digits is a time or an id
+    )\d{4}([\s-]?)(\d{4})(?![\w-]|\.\d)""",
+    re.VERBOSE,
+)
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return a text without secrets, CPFs, phones and e-mail addresses. `secrets` are values known to be secret."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, HIDDEN)
+    text = _NAMED.sub(rf"\g<1>{HIDDEN}", _SCHEME.sub(rf"\g<1> {HIDDEN}", storable(text)))
+    text = _USER.sub(rf"\g<1>{HIDDEN}@", _IN_PATH.sub(rf"\g<1>{HIDDEN}", text))
+    text = _PHONE.sub(r"\g<1>****\g<2>\g<3>", _EMAIL.sub(r"\g<1>***@\g<2>…", text))
+    return _CPF.sub(r"***\g<1>\g<2>\g<3>\g<4>\g<5>**", text)
+
+
+@lru_cache(maxsize=256)  # most calls of a service go to a few addresses
+def masked_url(url: str, secrets: tuple[str, ...] = ()) -> str:
+    """Return an address as it may be stored."""
+    return masked_text(url, secrets)
+
+
+def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with the values of all but the harmless ones hidden."""
+    return {name: value if _shown(name.lower()) else HIDDEN for name, value in headers.items()}
+
+
+def masked(value: Any, secrets: Iterable[str] = ()) -> Any:
+    """Return JSON data with everything masked in it: what a secret's name leads to, and each text by itself."""
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if _secret(key) and item else masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(item, secrets) for item in value]
+    if isinstance(value, str):
+        return masked_text(value, secrets)
+    return _masked_number(value) if isinstance(value, int) else value
+
+
+def storable(text: str) -> str:
+    """Return a text without what PostgreSQL cannot keep: NUL and lone surrogates."""
+    return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _shown(name: str) -> bool:
+    return name in SHOWN_HEADERS or "ratelimit" in name
+
+
+def _secret(name: object) -> bool:
+    return _HUSHED.fullmatch(str(name)) is not None
+
+
+def _masked_number(number: int) -> Any:
+    text = masked_text(str(number))
+    return number if text == str(number) else text
