@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 Z_P95 = 1.6449  # the standard normal's 95th percentile
 How = Literal["unavailable", "reset", "hang"]
@@ -18,9 +18,9 @@ class Latency(BaseModel):
     """A lognormal delay by two of its percentiles, cut at `max_seconds`."""
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-    p50_seconds: PositiveFloat
-    p95_seconds: PositiveFloat
-    max_seconds: PositiveFloat = 60
+    p50_seconds: float = Field(gt=0, le=3600)
+    p95_seconds: float = Field(gt=0, le=3600)
+    max_seconds: float = Field(60, gt=0, le=3600)
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -52,7 +52,7 @@ class Conditions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
     latency: Latency | None = None
-    rate_per_second: PositiveFloat | None = None
+    rate_per_second: float | None = Field(None, gt=0, le=1_000_000)
     burst: PositiveInt | None = None
     """How many calls may come at once; None: one second's worth."""
     retry_after_seconds: int | None = Field(1, ge=0)

@@ -40,7 +40,7 @@ class RequestsAsked(Asked):
     path: str = ""
     tenant: str = ""
     reference: str = ""
-    after: int = 0
+    after: int = Field(0, ge=0, lt=2**63)
     limit: int = Field(1000, ge=1, le=100_000)
 
 

@@ -29,6 +29,8 @@ from apps.simulator.vendors import Vendor
 
 MEGABYTE = 1024 * 1024
 HTML = b"<!doctype html><title>502 Bad Gateway</title><h1>Bad gateway</h1><p>nginx</p>"
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[ -~]*$")]
 GARBAGE = {"html": HTML, "cut": b'{"success": true, "data": {"id": 12, "ti', "binary": bytes(range(256)), "empty": b""}
 
 
@@ -57,6 +59,7 @@ class Fault(BaseModel):
     """Below the service's prefix: `/v1/deals*` for Piperun."""
     tenant: str | None = None
     headers: dict[str, str] = {}
+    query: dict[str, str] = {}
     payload: dict[str, str] = {}
     """Field of the body → glob of its value as text."""
     after_effect: bool = False
@@ -75,6 +78,7 @@ class Fault(BaseModel):
             and fnmatchcase(call.path, self.path)
             and self.tenant in (None, call.tenant)
             and _all_match({name.lower(): glob for name, glob in self.headers.items()}, call.headers)
+            and _all_match(self.query, call.query)
             and _all_match(self.payload, call.fields())
         )
 
@@ -89,7 +93,7 @@ class Refuse(Fault):
     effect: Literal["answer"]
     status: int = Field(ge=200, le=599)
     body: Any = None
-    answer_headers: dict[str, str] = {}
+    answer_headers: dict[HeaderName, HeaderValue] = {}
 
     async def play(self, scene: Scene) -> web.StreamResponse | None:
         """Answer in the vendor's place."""

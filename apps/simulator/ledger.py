@@ -130,5 +130,5 @@ def _readable(row: sqlite3.Row) -> dict[str, Any]:
     for name in ("query", "headers", "payload"):
         call[name] = call[name] and json.loads(call[name])
     call["effect"] = bool(call["effect"])
-    call["faults"] = call["faults"].split(",") if call["faults"] else []
+    call["faults"] = [int(id) for id in call["faults"].split(",")] if call["faults"] else []
     return call

@@ -58,7 +58,8 @@ def _told(world: World, record: str) -> list[Any]:
 def _story(world: World, reference: str, noun: str) -> str:
     [entry] = world.ledger.entries("piperun", reference=reference)
     keys = "the same key" if entry["keys"] == 1 else f"{entry['keys']} different keys"
-    words = f"{_count(entry['created'], noun)}, {_count(entry['calls'], 'call')}, {keys}"
+    done = _count(entry["created"], noun) if entry["created"] else _count(entry["effects"], "change")
+    words = f"{done}, {_count(entry['calls'], 'call')}, {keys}"
     records = ", ".join(_link(record) for record in entry["records"])
     state = "double" if entry["created"] > 1 else "single"
     return f'<p class="story" data-state="{state}"><strong>{escape(words)}</strong> {escape(reference)}: {records}</p>'

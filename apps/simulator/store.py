@@ -26,15 +26,16 @@ class FolderInUse(Exception):
 
 
 class Store:
-    """A small SQLite database. Every statement is on its way to the disk before the answer leaves."""
+    """A small SQLite database. Every statement is in the kernel's hands before the answer leaves."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.db = sqlite3.connect(folder / "simulator.sqlite3", isolation_level=None, timeout=2)
         self.db.row_factory = sqlite3.Row
         try:
-            # Exclusive shuts a second simulator out. No fsync: processes are killed here, machines are not.
-            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=OFF"):
+            # Exclusive shuts a second simulator out. Normal: a killed process loses nothing, a killed machine
+            # perhaps the last effects, and no commit waits for the disk.
+            for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
                 self.db.execute(f"PRAGMA {pragma}")
             self.db.executescript(SCHEMA)
         except sqlite3.OperationalError as error:

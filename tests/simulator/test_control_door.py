@@ -11,6 +11,7 @@ from tests.simulator_process import Simulator
         ({"effect": "explode"}, ""),
         ({"effect": "answer"}, "answer.status"),
         ({"effect": "answer", "status": 99}, "answer.status"),
+        ({"effect": "answer", "status": 400, "answer_headers": {"X": "a\r\nY: b"}}, "answer.answer_headers.X"),
         ({"effect": "hang", "tittle": "x"}, "hang.tittle"),
         ({"effect": "drop", "percent": 0}, "drop.percent"),
         ({"effect": "delay"}, "delay"),
@@ -45,9 +46,11 @@ def test_a_name_that_is_not_loopback_is_refused(simulator: Simulator) -> None:
 
 def test_unknown_conditions_and_filters_are_refused(simulator: Simulator) -> None:
     conditions = requests.patch(f"{simulator.url}/__sim__/services/erp", json={"speed": 1}, timeout=10)
-    requests_asked = requests.get(f"{simulator.url}/__sim__/requests?limit=0&colour=red", timeout=10)
+    requests_asked = requests.get(
+        f"{simulator.url}/__sim__/requests?limit=0&colour=red&after=99999999999999999999", timeout=10
+    )
     assert [error["field"] for error in conditions.json()["errors"]] == ["speed"]
-    assert {error["field"] for error in requests_asked.json()["errors"]} == {"limit", "colour"}
+    assert {error["field"] for error in requests_asked.json()["errors"]} == {"limit", "colour", "after"}
 
 
 def test_a_change_of_conditions_keeps_the_others(simulator: Simulator) -> None:

@@ -40,9 +40,11 @@ def test_a_share_of_calls_is_the_same_in_each_run(crm: Account, simulator: Simul
 def test_a_fault_picks_calls_by_what_they_carry(crm: Account, simulator: Simulator) -> None:
     simulator.fault("answer", status=422, service="piperun", path="/v1/deals", payload={"title": "Broken*"})
     simulator.fault("answer", status=418, headers={"X-Kind": "tea"})
+    simulator.fault("answer", status=410, query={"cursor": "?*"})
     assert crm.create_deal(title="Broken line").status_code == 422
     assert crm.create_deal(title="Line").status_code == 200
     assert crm.get("users", headers={"x-kind": "tea"}).status_code == 418
+    assert crm.get("deals?cursor=old").status_code == 410
 
 
 def test_a_fault_picks_calls_by_tenant(crm: Account, simulator: Simulator) -> None:

@@ -17,6 +17,12 @@ def test_a_deals_page_tells_its_story(crm: Account, simulator: Simulator) -> Non
     assert "1 deal, 2 calls, the same key" in page(simulator, "/piperun/deals/1")
 
 
+def test_a_deals_page_tells_its_changes_too(crm: Account, simulator: Simulator) -> None:
+    crm.create_deal()
+    crm.put("deals/1", json={"status": 1}, headers={"Idempotency-Key": "opsconsole:2"})
+    assert "1 change, 1 call, the same key" in page(simulator, "/piperun/deals/1")
+
+
 def test_a_double_leads_from_one_deal_to_the_other(crm: Account, simulator: Simulator) -> None:
     crm.create_deal()
     crm.create_deal()

@@ -128,7 +128,7 @@ class Piperun:
         own = {"id": id, "hash": hashlib.md5(f"{resource}/{id}".encode(), usedforsecurity=False).hexdigest()}
         stamps = {"deleted": 0, "created_at": now, "updated_at": now}
         stamps |= {"last_stage_updated_at": now} if resource == "deals" else {}
-        row = self._write(call, resource, BLANKS.get(resource, {}) | call.fields() | own | stamps)
+        row = self._write(call, resource, own | call.fields() | BLANKS.get(resource, {}) | call.fields() | own | stamps)
         # `POST /companies` alone answers a list of one.
         return _envelope(resource, 200, [row] if resource == "companies" else row)
 
