@@ -206,7 +206,7 @@ def _meets(row: Row, filters: dict[str, str]) -> bool:
 def _meets_one(row: Row, name: str, value: str) -> bool:
     if name in BOUNDS:
         time, bound = name.rsplit("_", 1)
-        moment = row.get(time) or ""
+        moment = str(row.get(time) or "")
         return moment >= value if bound == "start" else "" < moment <= value
     # A filter it does not know is ignored, as by many: who relies on one must compare what comes back.
     return name not in row or str(row[name]) == value
