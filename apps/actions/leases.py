@@ -3,7 +3,7 @@
 import datetime as dt
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -60,14 +60,28 @@ def take(step: Step, rows: QuerySet[Held], lease: dt.timedelta = LEASE) -> list[
         )
 
 
-def renew(model: type[Leased], token: int, lease: dt.timedelta = LEASE) -> set[UUID]:
-    """Prolong every lease held under a token; return the rows that are still held."""
+def renew(model: type[Leased], tokens: Collection[int], lease: dt.timedelta = LEASE) -> set[UUID]:
+    """Prolong every lease held under the tokens; return the rows that are still held."""
+    return _held(
+        model, "lease_until = statement_timestamp() + %s * interval '1 second'", [lease.total_seconds()], tokens
+    )
+
+
+def stamp(model: type[Leased], column: str, ids: Collection[UUID], tokens: Collection[int]) -> set[UUID]:
+    """Write the present moment into a column of rows that are still held; return those rows, and only those."""
+    name = connection.ops.quote_name(column)
+    return _held(model, f"{name} = statement_timestamp()", [], tokens, " AND id = ANY(%s)", [list(ids)])
+
+
+def _held(
+    model: type[Leased], sets: str, params: list[Any], tokens: Collection[int], which: str = "", ids: Sequence[Any] = ()
+) -> set[UUID]:
     sql = (
-        f"UPDATE {connection.ops.quote_name(model._meta.db_table)}"  # noqa: S608 # the table's name only
-        " SET lease_until = statement_timestamp() + %s * interval '1 second' WHERE token = %s AND lease_until IS NOT NULL RETURNING id"
+        f"UPDATE {connection.ops.quote_name(model._meta.db_table)} SET {sets}"  # noqa: S608 # names from models only
+        f" WHERE token = ANY(%s) AND lease_until > statement_timestamp(){which} RETURNING id"
     )
     with connection.cursor() as cursor:
-        cursor.execute(sql, [lease.total_seconds(), token])
+        cursor.execute(sql, [*params, list(tokens), *ids])
         return {key for (key,) in cursor.fetchall()}
 
 
@@ -85,9 +99,9 @@ def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, *
     return written
 
 
-def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000) -> list[UUID]:
+def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000, **given: Any) -> list[UUID]:
     """Move rows whose holder fell silent; `rows` says which of the lapsed ones the step is for."""
     with transaction.atomic():
         lapsed = rows.filter(lease_until__lt=Now())
-        looked_at = statements.move(step, lapsed, limit=limit, history=False, actor_name="sweep")
+        looked_at = statements.move(step, lapsed, limit=limit, given=given, actor_name="sweep")
     return [row.id for row in looked_at if row.refusal is None]

@@ -78,7 +78,7 @@ def _release_all(run: ActionRun) -> None:
             looked_at = retrying(lambda: release(run, BATCH))
         except Lost:
             return
-        leases.renew(ActionRun, run.token or 0)
+        leases.renew(ActionRun, [run.token or 0])
         if looked_at < BATCH:
             _released(run)
             return

@@ -204,7 +204,7 @@ def model_of(kind: str) -> type[Acted]:
     raise NotFound(_("There is no noun %(kind)s.") % {"kind": kind})
 
 
-def step(move: Step, rows: Any, *, limit: int = 1000, actor_name: str = "system", **given: Any) -> list[UUID]:
+def step(move: Move, rows: Any, *, limit: int = 1000, actor_name: str = "system", **given: Any) -> list[UUID]:
     """Take a step on rows that no worker leases (a breaker trips); leaves history items without a run."""
 
     def once() -> list[UUID]:

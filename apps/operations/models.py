@@ -2,8 +2,8 @@
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
-from django.db.models import F, Q
-from django.db.models.functions import Now, Upper
+from django.db.models import Case, ExpressionWrapper, F, Q, When
+from django.db.models.functions import Now, Random, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -231,8 +231,14 @@ class PendingOperation(Leased):
         sets={
             "attempts": F("attempts") + Given("used", models.IntegerField()),
             "last_attempt_at": Now(),
-            "due_at": Now() + Given("delay", models.DurationField()),
-            "called_at": Given("called_at"),
+            # Full jitter on the database's dice: a thousand that failed together do not come back together.
+            "due_at": Now()
+            + Given("floor", models.DurationField())
+            + ExpressionWrapper(Given("spread", models.DurationField()) * Random(), models.DurationField()),
+            "called_at": Case(
+                When(Given("in_doubt", models.BooleanField()), then=F("called_at")),
+                default=Given("called_at", models.DateTimeField()),
+            ),
             "failure_class": Given("failure_class"),
             "error_type": Given("error_type"),
             "last_error": Given("last_error"),

@@ -1,11 +1,12 @@
 """An outside system, and the breaker that stops calls to it while it fails."""
 
 import datetime as dt
+from typing import Any
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Least, Now
+from django.db.models.functions import Coalesce, Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -110,6 +111,11 @@ class Service(Pausable):
     def __str__(self) -> str:
         return self.slug
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Save the service; a new one gets its breaker, closed."""
+        super().save(*args, **kwargs)
+        CircuitBreaker.objects.get_or_create(service=self)
+
 
 class CircuitBreaker(Acted):
     """Stops calls to a service that fails, and lets one probe decide when they go on (S1-48 to S1-55)."""
@@ -138,6 +144,8 @@ class CircuitBreaker(Acted):
     window_started_at = models.DateTimeField(null=True, editable=False)
     opened_at = models.DateTimeField(_("open since"), null=True, editable=False)
     reason = models.TextField(_("because"), blank=True, default="", editable=False)
+    forced = models.BooleanField(_("forced open"), default=False, editable=False)
+    """A person opened it: no answered probe closes it before they say so, or before the moment they gave."""
     wait_seconds = models.PositiveIntegerField(_("waits between probes (seconds)"), default=0, editable=False)
     probe_due_at = models.DateTimeField(_("next probe"), null=True, editable=False)
     probe_token = models.BigIntegerField(null=True, editable=False)
@@ -152,7 +160,7 @@ class CircuitBreaker(Acted):
         _("Reset"),
         sources=[Status.OPEN, Status.HALF_OPEN],
         target=Status.HALF_OPEN,
-        sets={"probe_due_at": Now(), "probe_token": None, "probe_lease_until": None},
+        sets={"forced": False, "probe_due_at": Now(), "probe_token": None, "probe_lease_until": None},
         asks=["note"],
         help=_("Send one probe now and let it decide: an answer closes the breaker, a failure opens it again."),
     )
@@ -163,6 +171,7 @@ class CircuitBreaker(Acted):
         sets={
             "opened_at": Now(),
             "reason": Given("reason"),
+            "forced": True,
             "probe_due_at": Given("until"),
             "probe_token": None,
             "probe_lease_until": None,
@@ -176,19 +185,16 @@ class CircuitBreaker(Acted):
         sources=[Status.CLOSED, Status.HALF_OPEN],
         target=Status.OPEN,
         sets={
-            "opened_at": Now(),
+            "opened_at": Coalesce(F("opened_at"), Now()),
             "reason": Given("reason"),
             "failures": 0,
-            "wait_seconds": Least(
-                F("timeout_cap_seconds"),
-                models.Case(models.When(wait_seconds=0, then=F("timeout_seconds")), default=F("wait_seconds") * 2),
-            ),
-            "probe_due_at": Given("probe_due_at"),
+            "wait_seconds": Given("wait_seconds"),
+            "probe_due_at": Now() + Given("wait", models.DurationField()),
             "probe_token": None,
             "probe_lease_until": None,
         },
     )
-    """Failures, a refused credential or a spent quota; each time it trips again it waits twice as long."""
+    """Failures, a refused credential or a spent quota. Soon after it closed, or in a failed probe, it waits twice as long."""
     half_open = Step(_("Probe"), sources=[Status.OPEN], target=Status.HALF_OPEN)
     """The wait is over: one probe goes out."""
     close = Step(
@@ -199,7 +205,7 @@ class CircuitBreaker(Acted):
             "closed_at": Now(),
             "reason": "",
             "failures": 0,
-            "wait_seconds": 0,
+            "forced": False,
             "opened_at": None,
             "probe_due_at": None,
             "probe_token": None,

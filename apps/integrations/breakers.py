@@ -1,0 +1,120 @@
+"""Circuit breakers: rows that drains report to, and that one probe at a time decides about."""
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import DurationField, ExpressionWrapper, F, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from apps.actions.running import database_now, step
+from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.models.service import RAMP
+
+PROBE_LEASE = dt.timedelta(seconds=20)
+"""A probe ends within ten seconds; one that never came back frees the breaker after twice that."""
+REFUSED_WAIT = 300
+"""Seconds between probes while our credential is refused: nothing but a rotation helps."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a batch of calls says of a service: failures since its last good answer, and whether there was one."""
+
+    failures: int = 0
+    answered: bool = False
+
+
+def report(service_id: UUID, told: Report) -> None:
+    """Add a batch's word to the breaker's count, and trip it where the count says so."""
+    breakers = CircuitBreaker.objects.filter(service_id=service_id, status=CircuitBreaker.Status.CLOSED)
+    if told.answered and not told.failures:
+        breakers.filter(failures__gt=0).update(failures=0, updated_at=Now())
+    elif told.failures:
+        _count(breakers, told)
+        for breaker in breakers.filter(failures__gte=F("failure_threshold")):
+            trip(breaker, _("%(failures)s calls in a row failed") % {"failures": breaker.failures})
+
+
+def _count(breakers: QuerySet[CircuitBreaker], told: Report) -> None:
+    """Failures count on while they follow each other within the window; a good answer between begins anew."""
+    window = ExpressionWrapper(F("window_seconds") * Value(dt.timedelta(seconds=1)), DurationField())
+    fresh = Q(window_started_at__gt=Now() - window)
+    with transaction.atomic():
+        if not told.answered and breakers.filter(fresh).update(
+            failures=F("failures") + told.failures, updated_at=Now()
+        ):
+            return
+        breakers.update(failures=told.failures, window_started_at=Now(), updated_at=Now())
+
+
+def trip(breaker: CircuitBreaker, reason: str, wait_seconds: float | None = None) -> bool:
+    """Open a breaker; say whether this call did it. Without a wait of its own it waits longer each time."""
+    wait = int(wait_seconds if wait_seconds is not None else _next_wait(breaker))
+    moved = step(
+        CircuitBreaker.trip,
+        CircuitBreaker.objects.filter(pk=breaker.pk),
+        reason=reason,
+        wait_seconds=wait,
+        wait=dt.timedelta(seconds=wait),
+    )
+    return bool(moved)
+
+
+def make_missing() -> None:
+    """Give a closed breaker to every service that has none; until then no call goes out to it."""
+    for service in Service.objects.filter(breaker__isnull=True):
+        CircuitBreaker.objects.get_or_create(service=service)
+
+
+def trip_service(service: Service, reason: str, wait_seconds: float) -> None:
+    """Open a service's breaker at once: its credential is refused, its quota is spent, or it says that it is down."""
+    for breaker in CircuitBreaker.objects.filter(service=service, status=CircuitBreaker.Status.CLOSED):
+        trip(breaker, reason, wait_seconds)
+
+
+def _next_wait(breaker: CircuitBreaker) -> int:
+    soon = breaker.closed_at is not None and breaker.closed_at + RAMP * 2 > database_now()
+    again = breaker.status == CircuitBreaker.Status.HALF_OPEN or soon
+    return (
+        min(breaker.wait_seconds * 2, breaker.timeout_cap_seconds)
+        if again and breaker.wait_seconds
+        else breaker.timeout_seconds
+    )
+
+
+def take_probes() -> Sequence[CircuitBreaker]:
+    """Take the probes that are due: each breaker's is held by one worker, under a lease of its own."""
+    step(CircuitBreaker.half_open, CircuitBreaker.objects.filter(probe_due_at__lte=Now()))
+    free = Q(probe_token__isnull=True) | Q(probe_lease_until__lt=Now())
+    taken = []
+    for breaker in CircuitBreaker.objects.filter(free, status=CircuitBreaker.Status.HALF_OPEN).select_related(
+        "service"
+    ):
+        # Compare and set: of all processes that saw it free, one takes it.
+        won = CircuitBreaker.objects.filter(free, pk=breaker.pk, status=CircuitBreaker.Status.HALF_OPEN).update(
+            probe_token=RawSQL("(SELECT nextval('actions_token'))", ()), probe_lease_until=Now() + PROBE_LEASE
+        )
+        if won:
+            breaker.refresh_from_db()
+            taken.append(breaker)
+    return taken
+
+
+def decide(breaker: CircuitBreaker, answered: bool, reason: str, wait_seconds: float | None = None) -> None:
+    """Let the probe that holds the breaker decide; one that lost its lease decides nothing."""
+    held = CircuitBreaker.objects.filter(pk=breaker.pk, probe_token=breaker.probe_token)
+    if held.exists():
+        if answered:
+            step(CircuitBreaker.close, held)
+        else:
+            trip(breaker, reason, wait_seconds)
+
+
+def close_answered(service: Service) -> None:
+    """A probe that a person asked for was answered: that closes the breaker, unless a person forced it open."""
+    step(CircuitBreaker.close, CircuitBreaker.objects.filter(service=service, forced=False))

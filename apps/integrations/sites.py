@@ -1,0 +1,46 @@
+"""From a service's row to what its connector and the door out need: where it is, what we show it, what it may reach."""
+
+from ipaddress import ip_network
+from urllib.parse import urlsplit
+
+from django.utils.translation import gettext as _
+
+from apps.integrations.connectors import CONNECTORS
+from apps.integrations.connectors.shape import Connector, Site
+from apps.integrations.credentials import credential
+from apps.integrations.egress import Policy
+from apps.integrations.models import Service
+
+STANDARD_PORTS = frozenset({80, 443})
+
+
+def connector_of(service: Service) -> Connector:
+    """Return the connector that speaks to a service."""
+    return CONNECTORS[service.connector]
+
+
+def site_of(service: Service) -> Site:
+    """Return where a service is and what we show it, its secrets read now."""
+    secrets = {word: credential(name).value for word, name in service.credentials.items()}
+    return Site(service.base_url, secrets, service.options)
+
+
+def policy_of(service: Service) -> Policy:
+    """Return what calls to a service may reach: its own port, public addresses, and the private networks of its row."""
+    port = urlsplit(service.base_url).port
+    return Policy(
+        networks=tuple(ip_network(network) for network in service.allowed_networks),
+        ports=STANDARD_PORTS | ({port} if port else frozenset()),
+        connect_seconds=service.connect_seconds,
+        deadline_seconds=service.deadline_seconds,
+    )
+
+
+def missing_credentials(service: Service) -> list[str]:
+    """Return a sentence for each credential that a service needs and that is set nowhere."""
+    return [
+        _("%(service)s has no %(label)s: set %(name)s.") % {"service": service.slug, "label": label, "name": name}
+        for word, label in connector_of(service).credentials.items()
+        for name in [service.credentials.get(word, "")]
+        if not name or not credential(name).value
+    ]

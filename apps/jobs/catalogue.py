@@ -1,0 +1,11 @@
+"""What the tick does, in order: each app's own sweep, by its dotted path (they stand above this app)."""
+
+SWEEPS = (
+    "apps.operations.tasks.sweep",
+    "apps.integrations.tasks.sweep",
+    "apps.actions.tasks.sweep",
+    "apps.jobs.tasks.resume_lapsed",
+)
+
+TICK_SECONDS = 5
+"""How often beat ticks. What no message speaks of waits so long at most."""
