@@ -1,5 +1,6 @@
 """Programs we start: each in a session of its own, and none outlives us."""
 
+import contextlib
 import ctypes
 import os
 import pwd
@@ -9,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict
+from typing import IO, TypedDict
 
 PR_SET_PDEATHSIG = 1
 
@@ -25,6 +26,7 @@ class Program:
     cwd: Path = Path("/")
     owner: pwd.struct_passwd | None = None
     """Whom to become; only root can."""
+    pass_fds: tuple[int, ...] = ()
     stop_signal: signal.Signals = signal.SIGTERM
     grace_seconds: float = 10
     last_signal: signal.Signals = signal.SIGKILL
@@ -34,33 +36,31 @@ class Program:
 def start(program: Program) -> subprocess.Popen[bytes]:
     """Start `program`; call it from the main thread, for the kernel ties a child to the thread that made it."""
     with program.log.open("ab") as log:
-        return subprocess.Popen(  # noqa: S603  # programs are built by us
-            program.argv,
-            env=dict(program.env),
-            cwd=program.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            # Ctrl-C reaches the whole foreground group at once; we stop things in order.
-            start_new_session=True,
-            umask=0o077,
-            # After the change of user, which would make the kernel forget it.
-            preexec_fn=_die_with_parent(program.last_signal),
-            **identity(program.owner),
-        )
+        return _open(program, stdout=log, stderr=log)
+
+
+def output(program: Program) -> str | None:
+    """Run `program` to its end and return what it printed, None where it failed; what it complains of is in its log."""
+    with program.log.open("ab") as log, _open(program, stdout=subprocess.PIPE, stderr=log) as process:
+        printed, _nothing = process.communicate()
+        return printed.decode() if process.returncode == 0 else None
 
 
 def stop(process: subprocess.Popen[bytes], program: Program) -> None:
-    """Ask the program itself to stop and give it time; then end its whole group."""
-    if process.poll() is None:
-        process.send_signal(program.stop_signal)
-    try:
-        process.wait(program.grace_seconds)
-    except subprocess.TimeoutExpired:
-        _signal_group(process, program.last_signal)
-        process.wait(10)
-    # What a crashed parent left behind would hold its port and its locks.
-    _signal_group(process, signal.SIGKILL)
+    """Ask the program itself to stop and give it time, ask harder, and then end its whole group."""
+    for number in (program.stop_signal, program.last_signal):
+        if process.poll() is None:
+            process.send_signal(number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(program.grace_seconds)
+    end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Kill what there still is of the process and its group."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # a session of its own: the group has the pid as its name
+    process.wait()
 
 
 class Identity(TypedDict, total=False):
@@ -76,11 +76,22 @@ def identity(owner: pwd.struct_passwd | None) -> Identity:
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
-    try:
-        os.killpg(process.pid, number)  # a session of its own: the group has the pid as its name
-    except ProcessLookupError:
-        return
+def _open(program: Program, stdout: int | IO[bytes], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603  # programs are built by us
+        program.argv,
+        env=dict(program.env),
+        cwd=program.cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=program.pass_fds,
+        # Ctrl-C reaches the whole foreground group at once; we stop things in order.
+        start_new_session=True,
+        umask=0o077,
+        # After the change of user, which would make the kernel forget it.
+        preexec_fn=_die_with_parent(program.last_signal),
+        **identity(program.owner),
+    )
 
 
 def _die_with_parent(number: signal.Signals) -> Callable[[], None] | None:

@@ -1,0 +1,31 @@
+import json
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand
+
+from opsconsole.sign_in import sign_in_path
+
+
+class Command(BaseCommand):
+    help = "Bring database, static files and demo company up to date, and print a one-time sign-in. `up` calls it."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        call_command("migrate", interactive=False, verbosity=0)
+        call_command("collectstatic", interactive=False, verbosity=0)
+        admin, password = _admin()
+        if "demo" in get_commands():
+            call_command("demo", stdout=self.stderr)
+        words = {"link": sign_in_path(admin), "name": admin.username, "password": password}
+        self.stdout.write(json.dumps(words))
+
+
+def _admin() -> tuple[User, str]:
+    """Return the administrator, made at the first start, and what to say of the password."""
+    password = (settings.DATA_DIR / "admin-password").read_text().strip()
+    admin = User.objects.filter(username="admin").first()
+    if admin is None:
+        return User.objects.create_superuser("admin", password=password), password
+    return admin, password if admin.check_password(password) else "as you changed it"
