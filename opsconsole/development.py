@@ -22,7 +22,6 @@ from opsconsole.processes import Program
 from opsconsole.supervisor import Supervisor
 
 PORT_SECONDS = 3  # an earlier web process that was killed lets go of its port within a second
-LARGEST_LOG = 10_000_000
 TRY_IT = """
   curl -H "X-API-Key: {key}" {url}/api/pending-operations/status
   curl -H "X-API-Key: {key}" "{url}/api/pending-operations/list?limit=50"
@@ -54,7 +53,7 @@ class Machine:
             name=name,
             argv=[sys.executable, *argv],
             env=self.env | env,
-            log=_log(self.data, name),
+            log=self.data / "logs" / f"{name}.log",
             cwd=settings.BASE_DIR,
             grace_seconds=grace_seconds,
         )
@@ -146,7 +145,7 @@ def _programs(machine: Machine, door: socket.socket) -> Iterator[Program]:
     web = machine.program(
         *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
-        *("--access-logfile", str(_log(machine.data, "access"))),
+        *("--access-logfile", str(machine.data / "logs" / "access.log")),
     )
     yield replace(web, pass_fds=(door.fileno(),))
 
@@ -205,15 +204,6 @@ def _answers(port: int) -> bool:
             return connection.getresponse().status < 500
         except (OSError, http.client.HTTPException):
             return False
-
-
-def _log(data: Path, name: str) -> Path:
-    """Return the log of a program; one that has grown large is put aside."""
-    log = data / "logs" / f"{name}.log"
-    log.parent.mkdir(exist_ok=True)
-    if log.exists() and log.stat().st_size > LARGEST_LOG:
-        log.replace(log.with_suffix(".old.log"))
-    return log
 
 
 def _welcome(machine: Machine, prepared: dict[str, str]) -> str:

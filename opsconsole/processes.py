@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, TypedDict
 
 PR_SET_PDEATHSIG = 1
+LARGEST_LOG = 10_000_000  # at a start, a log that has grown so large is put aside
 
 
 @dataclass(frozen=True)
@@ -35,13 +36,13 @@ class Program:
 
 def start(program: Program) -> subprocess.Popen[bytes]:
     """Start `program`; call it from the main thread, for the kernel ties a child to the thread that made it."""
-    with program.log.open("ab") as log:
+    with _log(program) as log:
         return _open(program, stdout=log, stderr=log)
 
 
 def output(program: Program) -> str | None:
     """Run `program` to its end and return what it printed, None where it failed; what it complains of is in its log."""
-    with program.log.open("ab") as log, _open(program, stdout=subprocess.PIPE, stderr=log) as process:
+    with _log(program) as log, _open(program, stdout=subprocess.PIPE, stderr=log) as process:
         printed, _nothing = process.communicate()
         return printed.decode() if process.returncode == 0 else None
 
@@ -74,6 +75,13 @@ class Identity(TypedDict, total=False):
 def identity(owner: pwd.struct_passwd | None) -> Identity:
     """Return what makes a child run as `owner`."""
     return {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if owner else {}
+
+
+def _log(program: Program) -> IO[bytes]:
+    program.log.parent.mkdir(exist_ok=True)
+    if program.log.exists() and program.log.stat().st_size > LARGEST_LOG:
+        program.log.replace(program.log.with_suffix(".old.log"))
+    return program.log.open("ab")
 
 
 def _open(program: Program, stdout: int | IO[bytes], stderr: IO[bytes]) -> subprocess.Popen[bytes]:
