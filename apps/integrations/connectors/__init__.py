@@ -9,9 +9,11 @@ from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
 from apps.integrations.connectors.http import HTTP
+from apps.integrations.connectors.piperun import PIPERUN
 from apps.integrations.connectors.shape import Connector
 
 CONNECTORS: dict[str, Connector] = {
+    "piperun": PIPERUN,
     "http": HTTP,
 }
 
