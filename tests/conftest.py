@@ -1,1 +1,85 @@
+"""The cast: Ana may, Bia may look, Caio may not; and one demo company."""
+
+import pytest
+from django.contrib.auth.models import Group, User
+
+from apps.actions.actors import Actor
+from apps.actions.running import run
+from apps.actions.selections import Selection
+from apps.integrations.models import CircuitBreaker, Service
+from apps.jobs.models import Queue
+from apps.operations.models import PendingOperation
+from tests.cast import ROOT, Company, complete, refreshed, take
+
 pytest_plugins = ["tests.simulator_process"]
+
+
+@pytest.fixture
+def ana(db: None) -> User:
+    return _person("ana", "Supervisor")
+
+
+@pytest.fixture
+def bia(db: None) -> User:
+    return _person("bia", "Viewer")
+
+
+@pytest.fixture
+def caio(db: None) -> User:
+    return _person("caio")
+
+
+@pytest.fixture
+def as_ana(ana: User) -> Actor:
+    return Actor.of_user(ana)
+
+
+@pytest.fixture
+def as_bia(bia: User) -> Actor:
+    return Actor.of_user(bia)
+
+
+@pytest.fixture
+def as_caio(caio: User) -> Actor:
+    return Actor.of_user(caio)
+
+
+@pytest.fixture
+def empty_company(db: None) -> Company:
+    """The services and queues alone."""
+    piperun = _service("piperun", "Piperun, the CRM", connector="piperun", base_url="http://crm.example.com")
+    erp = _service("erp", "The books", connector="http", base_url="http://erp.example.com")
+    crm, books = (Queue.objects.get_or_create(slug=slug, defaults={"name": slug})[0] for slug in ("crm", "books"))
+    return Company(piperun, erp, crm, books)
+
+
+@pytest.fixture
+def company(empty_company: Company) -> Company:
+    """Two operations in each state, and one for another service in another queue."""
+    company = empty_company
+    company.operations.update(
+        pending=company.operations_of(2),
+        processing=company.operations_of(2),
+        completed=complete(company.operations_of(2)),
+        failed=company.failed(2),
+        ambiguous=company.failed(1, failure_class="ambiguous", error_type="timeout", last_error="no answer in 15 s"),
+        archived=company.failed(2),
+        elsewhere=company.operations_of(1, service=company.erp, queue=company.books, operation_type="invoice.post"),
+    )
+    take(company.operations["processing"])
+    archived = Selection.ticked(PendingOperation, [operation.pk for operation in company.operations["archived"]])
+    run(PendingOperation.archive, archived, ROOT, given={"reason": "the customer withdrew"})
+    company.operations.update({name: refreshed(rows) for name, rows in company.operations.items()})
+    return company
+
+
+def _person(name: str, *groups: str) -> User:
+    user = User.objects.create_user(name, is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    return user
+
+
+def _service(slug: str, name: str, **columns: str) -> Service:
+    service, _made = Service.objects.get_or_create(slug=slug, defaults={"name": name, **columns})
+    CircuitBreaker.objects.get_or_create(service=service)
+    return service

@@ -1,0 +1,83 @@
+"""The demo company: two services, two queues, and operations in every state, moved there the way workers move them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from apps.actions import leases
+from apps.actions.actors import Actor, Door
+from apps.deadletters.models import DeadLetter
+from apps.integrations.models import Service
+from apps.jobs.models import Queue
+from apps.operations.models import PendingOperation
+
+ROOT = Actor(door=Door.COMMAND, name="root", grants=None)
+"""Whoever holds the machine: may everything."""
+
+
+@dataclass(frozen=True)
+class Company:
+    """What stands in the database of most tests."""
+
+    piperun: Service
+    erp: Service
+    crm: Queue
+    books: Queue
+    operations: dict[str, list[PendingOperation]] = field(default_factory=dict)
+    """The operations by state; `archived` and `ambiguous` stand beside `failed`, not in it."""
+
+    def operation(self, **columns: Any) -> PendingOperation:
+        """Take in one more operation for Piperun, pending unless another status is given."""
+        return PendingOperation.objects.create(**self._told(columns))
+
+    def operations_of(self, count: int, **columns: Any) -> list[PendingOperation]:
+        """Take in many operations alike."""
+        return PendingOperation.objects.bulk_create(PendingOperation(**self._told(columns)) for _ in range(count))
+
+    def failed(self, count: int = 1, **why: Any) -> list[PendingOperation]:
+        """Take in operations that were sent and given up, each with its dead letter."""
+        return give_up(self.operations_of(count), **why)
+
+    def _told(self, columns: dict[str, Any]) -> dict[str, Any]:
+        told = {"service": self.piperun, "queue": self.crm, "operation_type": "deal.create", "entity_type": "deal"}
+        return told | {"payload": {"title": "Ten chairs"}} | columns
+
+
+def take(operations: Iterable[PendingOperation]) -> tuple[int, list[UUID]]:
+    """Claim operations as a worker does; return the token and what was claimed."""
+    keys = [operation.pk for operation in operations]
+    rows = PendingOperation.objects.filter(pk__in=keys, status="pending").order_by("due_at", "id")[: len(keys)]
+    taken = leases.take(PendingOperation.claim, rows)
+    return (taken[0].token or 0 if taken else 0), [row.pk for row in taken]
+
+
+def complete(operations: Sequence[PendingOperation]) -> list[PendingOperation]:
+    """Deliver operations as a worker does."""
+    token, keys = take(operations)
+    found = {"remote_id": "4711", "remote_url": "", "result": {"id": 4711}}
+    leases.finish(PendingOperation.complete, dict.fromkeys(keys, found), token)
+    return refreshed(operations)
+
+
+def give_up(
+    operations: Sequence[PendingOperation],
+    failure_class: str = "permanent_data",
+    error_type: str = "http_422",
+    last_error: str = "stage_id: is required",
+) -> list[PendingOperation]:
+    """Send operations and give them up as a worker does: each leaves a dead letter."""
+    token, keys = take(operations)
+    why = {"failure_class": failure_class, "error_type": error_type, "last_error": last_error, "error_fields": {}}
+    leases.finish(PendingOperation.fail, {key: {"used": 1, **why} for key in keys}, token)
+    return refreshed(operations)
+
+
+def refreshed(operations: Iterable[PendingOperation]) -> list[PendingOperation]:
+    """Return the operations as they stand in the database."""
+    return list(PendingOperation.objects.filter(pk__in=[operation.pk for operation in operations]).order_by("pk"))
+
+
+def letter_of(operation: PendingOperation) -> DeadLetter:
+    """Return the dead letter of an operation."""
+    return DeadLetter.objects.get(source_id=operation.pk)
