@@ -192,3 +192,7 @@ STORAGES = {
 
 PENDING_ALERT_THRESHOLD = env.int("PENDING_ALERT_THRESHOLD", default=50)
 FAILED_ALERT_THRESHOLD = env.int("FAILED_ALERT_THRESHOLD", default=10)
+
+# Where the team keeps its runbooks: pages link to what runbook 0 refers to (S0-36) where this is set
+
+RUNBOOKS_URL = env.str("OPS_RUNBOOKS_URL", default="")

@@ -8,12 +8,12 @@ import datetime as dt
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import OperationalError, connection, transaction
+from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Count, F, Max
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
@@ -24,7 +24,19 @@ from apps.actions.actors import Actor
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
 from apps.actions.selections import Selection
-from apps.actions.verbs import WRONG_STATE, Acted, Invalid, Move, NotFound, Refused, Step, Verb, kind_of, nouns
+from apps.actions.verbs import (
+    WRONG_STATE,
+    Acted,
+    Invalid,
+    Move,
+    NotFound,
+    Refused,
+    Step,
+    Verb,
+    kind_of,
+    nouns,
+    verbs_of,
+)
 
 IN_REQUEST = 1000
 """Up to so many rows move in the request; more go to the background."""
@@ -82,6 +94,29 @@ def _counted(verb: Move, rows: Any) -> tuple[int, Counter[str]]:
     return moving, refused
 
 
+def refusals(model: type[Acted], ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
+    """Say of each row why each verb would refuse it, by the condition that `run` uses; empty words: it may move."""
+    verbs = verbs_of(model)
+    rows = model._default_manager.filter(pk__in=ids)
+    numbers = rows.annotate(**{f"refusal_{name}": verb.refusal() for name, verb in verbs.items()})
+    told: dict[UUID, dict[str, str]] = {}
+    for key, status, *found in numbers.values_list("pk", "status", *(f"refusal_{name}" for name in verbs)):
+        pairs = zip(verbs.items(), found, strict=True)
+        told[key] = {name: "" if number is None else verb.why_not(number, status) for (name, verb), number in pairs}
+    if model.leads:
+        _refused_by_leads(verbs, rows, told)
+    return told
+
+
+def _refused_by_leads(verbs: Mapping[str, Verb], rows: Any, told: dict[UUID, dict[str, str]]) -> None:
+    for name, verb in verbs.items():
+        legal = rows.filter(pk__in=[key for key, whys in told.items() if not whys[name]])
+        for lead in statements.leads_of(verb, legal):
+            refused = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal__isnull=False)
+            for key, number, status in refused.values_list("pk", "refusal", "status"):
+                told[lead.followers[key]][name] = lead.verb.why_not(number, status)
+
+
 def effects(verb: Verb, selection: Selection) -> list[str]:
     """Return the sentences a noun has to say about a verb before it runs (an open breaker in the way, …)."""
     told: Callable[[Verb, Any], list[str]] | None = getattr(verb.model, "effects", None)
@@ -111,10 +146,14 @@ def run(
     if known is not None:
         return known
     record = _record(verb, selection, actor, answers, pace, idempotency_key)
-    if record.total > IN_REQUEST or (pace is not None and verb.paced and record.total > 1):
-        record.save(force_insert=True)
-        return record
-    return retrying(lambda: _run_now(record, verb))
+    try:
+        return _begin(record, verb)
+    except IntegrityError:
+        # A double click: the other request, with the same key, was a moment faster.
+        known = _already(verb, selection, actor, idempotency_key)
+        if known is None:
+            raise
+        return known
 
 
 def checked(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -275,6 +314,13 @@ def _count(selection: Selection, actor: Actor) -> int:
             code="not_found",
         )
     return found
+
+
+def _begin(record: ActionRun, verb: Verb) -> ActionRun:
+    if record.total > IN_REQUEST or (record.paced and record.total > 1):
+        record.save(force_insert=True)
+        return record
+    return retrying(lambda: _run_now(record, verb))
 
 
 def _run_now(record: ActionRun, verb: Verb) -> ActionRun:

@@ -1,8 +1,13 @@
 """What workers do for action runs. Every task begins by taking rows: a lost or doubled message changes nothing."""
 
+import logging
+
 from celery import shared_task
+from celery.exceptions import OperationalError
 
 from apps.actions import pacing
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task
@@ -17,3 +22,11 @@ def sweep() -> None:
     """Score the runs that are watched, and take up those that wait."""
     pacing.watch()
     advance()
+
+
+def wake() -> None:
+    """Tell a worker that a run waits. Where the broker is down, the sweep finds the run a little later."""
+    try:
+        advance.delay()
+    except OperationalError as error:
+        logger.warning("No wake-up could be sent, the sweep will find the run: %s", error)

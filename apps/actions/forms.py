@@ -1,0 +1,74 @@
+"""What a person fills in before a verb is run: what the verb asks for, and how fast it goes."""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from apps.actions.running import Pace
+from apps.actions.verbs import Verb
+
+PACES = [
+    ("canary", _("One, then ten, then the rest; it stops by itself when more than a fifth fail again")),
+    ("rate", _("So many per second")),
+    ("all", _("All at once")),
+]
+CANARY_FROM = 11
+"""From so many rows on a canary is what the form proposes."""
+
+
+class PressForm(forms.Form):
+    """Made from a verb's declaration. What is missing or wrong is refused by `run`, in the words of every other face."""
+
+    note = forms.CharField(
+        label=_("Note"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text=_("Kept in the history of every row."),
+    )
+    reason = forms.CharField(
+        label=_("Reason"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2, "required": True}),
+        help_text=_("Why. Kept in the history and shown where the rows are missed."),
+    )
+    until = forms.DateTimeField(
+        label=_("Until"),
+        required=False,
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        help_text=_("It ends by itself then. Left empty, it lasts until somebody ends it."),
+    )
+    pace = forms.ChoiceField(label=_("Pace"), choices=PACES, widget=forms.RadioSelect)
+    rate = forms.FloatField(label=_("Rows per second"), required=False, min_value=0.01, max_value=10_000)
+    key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
+
+    def __init__(self, verb: Verb, *args: Any, moving: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.verb = verb
+        asked = {*verb.asks} if {"note", "reason"} & {*verb.asks} else {*verb.asks, "note"}
+        if verb.paced and moving != 1:
+            asked |= {"pace", "rate"}
+        for name in {*self.fields} - asked - {"key"}:
+            del self.fields[name]
+        if "pace" in self.fields:
+            self.fields["pace"].initial = "canary" if moving >= CANARY_FROM else "all"
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for a rate where the rows are to go at one."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if cleaned.get("pace") == "rate" and not cleaned.get("rate") and "rate" not in self.errors:
+            self.add_error("rate", _("Say how many rows per second."))
+        return cleaned
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What the person gave, as `run` takes it."""
+        return {name: self.cleaned_data[name] for name in ("note", "reason", "until") if name in self.fields}
+
+    @property
+    def pacing(self) -> Pace | None:
+        """How fast the person wants it, as `run` takes it."""
+        chosen = self.cleaned_data.get("pace", "all")
+        if chosen == "all":
+            return None
+        return Pace(canary=True) if chosen == "canary" else Pace(rate=self.cleaned_data["rate"], canary=False)
