@@ -1,8 +1,9 @@
 """What workers do for action runs. Every task begins by taking rows: a lost or doubled message changes nothing."""
 
 import logging
+from typing import Any
 
-from celery import shared_task
+from celery import Task, shared_task
 from celery.exceptions import OperationalError
 
 from apps.actions import pacing
@@ -24,9 +25,9 @@ def sweep() -> None:
     advance()
 
 
-def wake() -> None:
-    """Tell a worker that a run waits. Where the broker is down, the sweep finds the run a little later."""
+def wake(task: "Task[Any, Any]", *args: str) -> None:
+    """Send a wake-up, as a courtesy: what it speaks of is committed, and the sweep finds it without any message."""
     try:
-        advance.delay()
+        task.apply_async(args)
     except OperationalError as error:
-        logger.warning("No wake-up could be sent, the sweep will find the run: %s", error)
+        logger.warning("No wake-up could be sent, the sweep will find the work: %s", error)

@@ -59,11 +59,11 @@ class VerbChangeList(ChangeList):
         self.filters = {word: value for word, value in self.params.items() if word not in NOT_FILTERS}
         self._offer_filters(request)
         try:
-            rows = Selection.matching(self.model, self.filters).rows(Actor.of_user(request.user))
+            selected = Selection.matching(self.model, self.filters).rows(Actor.of_user(request.user))
         except Invalid as refusal:
             self.refusal = refusal
-            rows = self.model._default_manager.none()
-        rows = self.apply_select_related(rows)
+            selected = cast("Any", self.model)._default_manager.none()
+        rows = self.apply_select_related(selected)
         return rows.order_by("-pk") if self.by_key else rows.order_by(*self.get_ordering(request, rows))
 
     @property

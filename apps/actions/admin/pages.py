@@ -9,7 +9,8 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.options import ShowFacets
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, QueryDict
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -120,7 +121,7 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
 
     # The list
 
-    def changelist_view(self, request: HttpRequest, extra_context: Told | None = None) -> HttpResponseBase:
+    def changelist_view(self, request: HttpRequest, extra_context: Told | None = None) -> HttpResponse:
         """Show the list, or take what was pressed in it."""
         if request.method == "POST":
             return self.run_on_ticked(request)
@@ -170,7 +171,7 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
 
     def state_counts(self) -> Mapping[str, tuple[int, bool]]:
         """Return how many rows stand in each state, and whether there are more than were counted."""
-        rows = self.model._default_manager.filter(self.model.live_rows)
+        rows = cast("Any", self.model)._default_manager.filter(self.model.live_rows)
         return {state: _counted(rows.filter(status=state)) for state in states_of(self.model)}
 
     @admin.display(description=gettext_lazy("state"), ordering="status")
@@ -184,7 +185,7 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
         verbs = getattr(row, "legal_verbs", [])
         return render_to_string("console/row_verbs.html", {"verbs": verbs, "name": str(row)})
 
-    def run_on_ticked(self, request: HttpRequest, *_stock: Any) -> HttpResponseBase:
+    def run_on_ticked(self, request: HttpRequest, *_stock: Any) -> HttpResponse:
         """Take a verb that was pressed for the ticked rows of the list, or for all that match it."""
         names = request.POST.getlist("action")
         index = request.POST.get("index", "0")
@@ -198,7 +199,7 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
 
     # One verb: look, press, be refused
 
-    def verb_view(self, request: HttpRequest, name: str) -> HttpResponseBase:
+    def verb_view(self, request: HttpRequest, name: str) -> HttpResponse:
         """Show what a verb would do; do it where it was pressed."""
         verb = self.verbs.get(name)
         if verb is None:
@@ -206,9 +207,7 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
         ids = request.GET.getlist("id") or request.POST.getlist("id")
         return self._answer(request, verb, None if ids else request.GET, ids)
 
-    def _answer(
-        self, request: HttpRequest, verb: Verb, words: QueryDict | None, ids: Iterable[str]
-    ) -> HttpResponseBase:
+    def _answer(self, request: HttpRequest, verb: Verb, words: QueryDict | None, ids: Iterable[str]) -> HttpResponse:
         try:
             require(Actor.of_user(request.user), verb)
             selection = Selection.ticked(self.model, ids) if words is None else self._matching(words)
@@ -219,9 +218,9 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
             return self._refused(request, refusal)
 
     def _matching(self, words: QueryDict) -> Selection:
-        return Selection.matching(self.model, {word: value for word, value in words.items() if word not in NOT_FILTERS})
+        return Selection.matching(self.model, {word: str(words[word]) for word in words if word not in NOT_FILTERS})
 
-    def _press(self, request: HttpRequest, verb: Verb, selection: Selection) -> HttpResponseBase:
+    def _press(self, request: HttpRequest, verb: Verb, selection: Selection) -> HttpResponse:
         confirmed = "confirm" in request.POST
         form = PressForm(verb, request.POST)
         given, pace = {}, None
@@ -280,18 +279,18 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
 
     def _after(self, request: HttpRequest, record: ActionRun) -> str:
         if record.status in ActionRun.OPEN and self.model is not ActionRun:
-            tasks.wake()
+            tasks.wake(tasks.advance)
             return record.get_absolute_url()
         return self._back(request)
 
     def _back(self, request: HttpRequest) -> str:
         """Return the page of ours that the person came from, or the list."""
         back = request.POST.get("back", "")
-        if request.method == "POST" and request.path == self._list_url():
+        if request.method == "POST" and request.path == self.list_url():
             back = request.get_full_path()
         if back and url_has_allowed_host_and_scheme(back, None):
             return back
-        return self._list_url()
+        return self.list_url()
 
     # One row
 
@@ -348,6 +347,11 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
         context = {"object": row, "opts": self.opts, "entries": self.timeline(row)}
         return render(request, "actions/history.html", self.admin_site.each_context(request) | context)
 
+    def require_view(self, request: HttpRequest) -> None:
+        """Turn away who may not see the noun, on pages beside Django's own."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
     # Addresses
 
     def verb_url(self, verb: Verb, row: Any = None, filters: Mapping[str, str] | None = None) -> str:
@@ -357,7 +361,8 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
         url = reverse(f"admin:{self._url_name('verb')}", args=[verb.name])
         return f"{url}?{words.urlencode()}" if words else url
 
-    def _list_url(self) -> str:
+    def list_url(self) -> str:
+        """Return the address of the list."""
         return reverse(f"admin:{self._url_name('changelist')}")
 
     def _url_name(self, page: str) -> str:
@@ -391,9 +396,9 @@ def badge(status: str, word: str) -> SafeString:
     return render_to_string("console/state.html", {"status": status, "word": word})
 
 
-def age(moment: dt.datetime | None) -> SafeString:
+def age(moment: dt.datetime | None) -> str:
     """Return a moment as an age, with the exact time as its title."""
-    return render_to_string("console/age.html", {"moment": moment}).strip()
+    return render_to_string("console/age.html", {"moment": moment})
 
 
 def line(text: str) -> str:
