@@ -28,7 +28,7 @@ HUSHED = (
 
 _HUSHED = re.compile(HUSHED, re.IGNORECASE)
 _NAMED = re.compile(
-    rf"""(["']?(?<![\w.-]){HUSHED}["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:\w+\s+)??[^\s,;&"'<>]+)""",
+    rf"""(["']?(?<![\w.-]){HUSHED}["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:Bearer|Basic)\s+)?[^\s,;&"'<>]+)""",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
@@ -36,6 +36,7 @@ _IN_PATH = re.compile(r"(/(?:token|webhook/whatsapp)/)[^/?#\s\"']+", re.IGNORECA
 _USER = re.compile(r"(https?://)[^/\s@]+@", re.IGNORECASE)
 _EMAIL = re.compile(r"\b([\w+-])[\w.+-]*@([\w-])[\w.-]*\.\w+")
 _CPF = re.compile(r"(?<![\w.-])\d{3}(\.?)(\d{3})(\.?)(\d{3})(-?)\d{2}(?![\w-]|\.\d)")
+_CPF_SHOWN = r"***\g<1>\g<2>\g<3>\g<4>\g<5>**"
 _PHONE = re.compile(
     r"""(?<![\w.-])(
         \+?55[\s-]?\(?[1-9]\d\)?[\s-]?9?   # with the country
@@ -53,10 +54,9 @@ def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without secrets, CPFs, phones and e-mail addresses. `secrets` are values known to be secret."""
     for secret in filter(None, secrets):
         text = text.replace(secret, HIDDEN)
-    text = _NAMED.sub(rf"\g<1>{HIDDEN}", _SCHEME.sub(rf"\g<1> {HIDDEN}", storable(text)))
+    text = _SCHEME.sub(rf"\g<1> {HIDDEN}", _NAMED.sub(rf"\g<1>{HIDDEN}", storable(text)))
     text = _USER.sub(rf"\g<1>{HIDDEN}@", _IN_PATH.sub(rf"\g<1>{HIDDEN}", text))
-    text = _PHONE.sub(r"\g<1>****\g<2>\g<3>", _EMAIL.sub(r"\g<1>***@\g<2>…", text))
-    return _CPF.sub(r"***\g<1>\g<2>\g<3>\g<4>\g<5>**", text)
+    return _without_people(_EMAIL.sub(r"\g<1>***@\g<2>…", text))
 
 
 @lru_cache(maxsize=256)  # most calls of a service go to a few addresses
@@ -84,6 +84,18 @@ def masked(value: Any, secrets: Iterable[str] = ()) -> Any:
 def storable(text: str) -> str:
     """Return a text without what PostgreSQL cannot keep: NUL and lone surrogates."""
     return _UNSTORABLE.sub("\ufffd", text)
+
+
+def _without_people(text: str) -> str:
+    """Eleven digits are a CPF where its check digits say so, else a phone where they look like one, else a CPF mistyped."""
+    text = _CPF.sub(lambda found: found.expand(_CPF_SHOWN) if _is_cpf(found[0]) else found[0], text)
+    return _CPF.sub(_CPF_SHOWN, _PHONE.sub(r"\g<1>****\g<2>\g<3>", text))
+
+
+def _is_cpf(text: str) -> bool:
+    digits = [int(digit) for digit in text if digit.isdecimal()]
+    sums = [sum(digit * (size - place) for place, digit in enumerate(digits[: size - 1])) for size in (10, 11)]
+    return digits[9:] == [total * 10 % 11 % 10 for total in sums]
 
 
 def _shown(name: str) -> bool:

@@ -33,7 +33,7 @@ def by_status(response: requests.Response, repeatable: bool, message: str = "") 
 
 def sentence(response: requests.Response, message: str = "") -> str:
     """Say in one line what was answered."""
-    said = message or " ".join(response.text.split())[:EXCERPT]
+    said = " ".join((message or response.text[: 4 * EXCERPT]).split())[: EXCERPT if not message else 4 * EXCERPT]
     return _("Answered %(status)s: %(said)s") % {"status": response.status_code, "said": said or response.reason}
 
 

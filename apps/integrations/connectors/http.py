@@ -36,11 +36,11 @@ def doubles(options: Mapping[str, Any]) -> Doubles:
 
 
 def classify(response: requests.Response, repeatable: bool) -> Outcome:
-    """Read one answer by its status."""
+    """Read one answer by its status; its words stand where such services put them."""
     if response.status_code == 409 and repeatable:
         # Under one key this says that the first call is still at work; a later repeat is given its answer.
         return Outcome(FailureClass.TRANSIENT, sentence(response))
-    return by_status(response, repeatable)
+    return by_status(response, repeatable, "" if response.ok else _said(response))
 
 
 def post(order: Order) -> Steps:
@@ -57,6 +57,12 @@ def probe(site: Site) -> Steps:
     options = Options(**site.options)
     response = yield requests.Request(options.probe_method, site.at(options.probe_path), headers=_headers(site))
     return classify(response, True)
+
+
+def _said(response: requests.Response) -> str:
+    body = json_of(response)
+    words = [body.get(name) for name in ("detail", "message", "error", "title")] if isinstance(body, dict) else []
+    return next((word for word in words if isinstance(word, str) and word), "")
 
 
 def _headers(site: Site) -> dict[str, str]:

@@ -112,7 +112,7 @@ def classify(response: requests.Response, repeatable: bool) -> Outcome:
 def create(noun: Noun, order: Order) -> Steps:
     """Create a record, unless an earlier call may have done it and a look finds it, or cannot say."""
     if order.called_at and (found := (yield from _look(noun, order))):
-        return found
+        return _told(found, _("It was already there: an earlier call had reached Piperun."))
     body = {noun.mark: order.reference} if noun.mark else {}
     response = yield _request(order, "POST", noun.resource, json=body | _payload(order))
     outcome = classify(response, False)
@@ -132,9 +132,11 @@ def update(noun: Noun, order: Order) -> Steps:
 def confirm_created(noun: Noun, order: Order) -> Steps:
     """Ask whether the record is there: by its id where that is known, else by our reference."""
     if order.remote_id:
-        return (yield from _read(noun, order, order.remote_id))
+        found: Outcome | None = yield from _read(noun, order, order.remote_id)
+    else:
+        found = yield from _look(noun, order)
     absent = Outcome(FailureClass.PERMANENT_DATA, _("There is no such record in Piperun."))
-    return (yield from _look(noun, order)) or absent
+    return _told(found, _("It is there.")) if found else absent
 
 
 def confirm_updated(noun: Noun, order: Order) -> Steps:
@@ -144,7 +146,7 @@ def confirm_updated(noun: Noun, order: Order) -> Steps:
     other = [name for name, value in _payload(order).items() if name in row and not _same(value, row[name])]
     if outcome.succeeded and other:
         return _unsure(_("The record now has other values in: %s.") % ", ".join(other), outcome)
-    return outcome
+    return _told(outcome, _("It is there, with these values."))
 
 
 def probe(site: Site) -> Steps:
@@ -243,14 +245,17 @@ def _record(noun: Noun, order: Order, response: requests.Response) -> Outcome:
         return Outcome(FailureClass.UNKNOWN, _("Piperun's answer holds no record."))
     if body.get("success", body.get("sucess", True)) is False:
         return Outcome(FailureClass.PERMANENT_DATA, " ".join(_said(response)), errors=_errors(response))
-    return _found(noun, order, row, message="")
+    return _found(noun, order, row)
 
 
-def _found(noun: Noun, order: Order, row: Row, message: str | None = None) -> Outcome:
+def _found(noun: Noun, order: Order, row: Row) -> Outcome:
     id = str(row.get("id"))[:100]
     link = Options(**order.site.options).record_url.replace("{resource}", noun.resource).replace("{id}", id)
-    told = _("It was already there: an earlier call had reached Piperun.") if message is None else message
-    return Outcome(message=told, remote_id=id, remote_url=link, result=row)
+    return Outcome(remote_id=id, remote_url=link, result=row)
+
+
+def _told(outcome: Outcome, message: str) -> Outcome:
+    return replace(outcome, message=message) if outcome.succeeded else outcome
 
 
 def _unsure(message: str, found: Outcome | None = None) -> Outcome:
