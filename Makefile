@@ -2,12 +2,13 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test lint format lock
+.PHONY: run test lint format lock messages
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py up
 
 test: .venv/dev.stamp
+	@SECRET_KEY=compile $(BIN)/python manage.py compile_catalogues
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/dev.stamp
@@ -21,6 +22,9 @@ lint: .venv/dev.stamp
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+messages: .venv/dev.stamp
+	@$(BIN)/python -m tests.messages
 
 lock: .venv/dev.stamp
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -10,12 +10,14 @@ from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand
 
 from opsconsole.sign_in import sign_in_path
+from opsconsole.translations import compile_catalogues
 
 
 class Command(BaseCommand):
     help = "Bring database, static files and demo company up to date, and print a one-time sign-in. `up` calls it."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        compile_catalogues()
         call_command("migrate", interactive=False, verbosity=0)
         _collect_static()
         admin, password = _admin()
