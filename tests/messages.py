@@ -59,7 +59,7 @@ def untranslated() -> list[str]:
 def update() -> None:
     """Add what is missing, empty, and drop what nobody says any more."""
     catalogue = polib.pofile(str(CATALOGUE))
-    known = {(entry.msgctxt, entry.msgid): entry for entry in catalogue}
+    known: dict[tuple[str | None, str], polib.POEntry] = {(entry.msgctxt, entry.msgid): entry for entry in catalogue}
     said = messages()
     catalogue[:] = sorted(
         (_entry(message, paths, known) for message, paths in said.items()), key=lambda entry: entry.occurrences
