@@ -4,12 +4,15 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
-from django.db.models import Q
-from django.utils.dateparse import parse_datetime
+from django.db.models import DateTimeField, Q
+from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -18,6 +21,8 @@ from apps.actions.verbs import Acted, ActedQuerySet, Invalid
 
 TICKED_AT_MOST = 1000
 """More rows than that are asked for by a filter."""
+NAMES_KNOWN = 1000
+"""So many names of services, queues, … are looked through for the one that was meant."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,8 @@ class Selection:
             keys = tuple(sorted({key if isinstance(key, UUID) else UUID(key) for key in ids}))
         except (ValueError, AttributeError, TypeError) as error:
             raise Invalid(_("That is not an id. An id looks like 0192f0c1-2b3c-7def-8a90-0123456789ab.")) from error
+        if not keys:
+            raise Invalid(_("No row is ticked. Tick at least one."))
         if len(keys) > TICKED_AT_MOST:
             raise Invalid(_("At most %(most)s ids at once; use a filter for more.") % {"most": TICKED_AT_MOST})
         return cls(model, ids=keys)
@@ -43,7 +50,7 @@ class Selection:
     @classmethod
     def matching(cls, model: type[Acted], filters: Mapping[str, str]) -> "Selection":
         """Select all rows that match the words of a filter; `Invalid` names an unknown word and suggests one."""
-        given = {word: str(value) for word, value in sorted(filters.items()) if str(value) != ""}
+        given = {word: _normal(model, word, str(value)) for word, value in sorted(filters.items()) if str(value) != ""}
         selection = cls(model, filters=given)
         selection.condition()
         return selection
@@ -60,6 +67,11 @@ class Selection:
         if self.ids is not None:
             return {"ids": [str(key) for key in self.ids]}
         return {"filters": dict(self.filters), "asked_at": asked_at.isoformat()}
+
+    def digest(self) -> str:
+        """Return what tells this filter from others; empty for ticked rows."""
+        told = "\x1f".join(part for pair in sorted(self.filters.items()) for part in pair)
+        return "" if self.ids is not None else sha256(told.encode()).hexdigest()
 
     def rows(self, actor: Actor | None = None) -> ActedQuerySet[Any]:
         """Return the rows, as far as the actor may see them (None: the run was already let through)."""
@@ -109,6 +121,14 @@ def _names_the_dead(model: type[Acted], filters: Mapping[str, str]) -> bool:
     return any(model.filters[word].split("__")[0] in columns for word in filters if word in model.filters)
 
 
+def plain(text: str) -> bool:
+    """Say whether a text can be stored and compared: no NUL, no half of a surrogate pair."""
+    try:
+        return "\0" not in text and bool(text.encode() or True)
+    except UnicodeEncodeError:
+        return False
+
+
 def _search(model: type[Acted], text: str) -> Q:
     if not model.searches:
         raise Invalid(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
@@ -121,15 +141,43 @@ def _search(model: type[Acted], text: str) -> Q:
         return condition
 
 
-def _condition(model: type[Acted], word: str, value: str) -> Q:
+def _normal(model: type[Acted], word: str, value: str) -> str:
+    """Return the value as runs keep it; runbook 3 writes states in upper case (S3-31)."""
+    if not plain(value) or len(value) > 500:
+        raise Invalid(_("%(word)s takes up to 500 characters of plain text.") % {"word": word})
+    if word == "q":
+        return value.strip()
+    parts = [part.strip() for part in value.split(",")]
+    return ",".join(part.lower() for part in parts) if _choices(model, _lookup(model, word)) else ",".join(parts)
+
+
+def _lookup(model: type[Acted], word: str) -> str:
     if word not in model.filters:
         raise Invalid(
             _("There is no filter %(word)s; %(hint)s") % {"word": word, "hint": closest(word, [*model.filters, "q"])}
         )
-    lookup = model.filters[word]
+    return model.filters[word]
+
+
+def _choices(model: type[Acted], lookup: str) -> list[str]:
+    """Return the words a column knows, where it knows only certain ones."""
+    if "__" in lookup:
+        return []
+    return [str(choice) for choice, _label in getattr(model._meta.get_field(lookup), "flatchoices", [])]
+
+
+def _condition(model: type[Acted], word: str, value: str) -> Q:
+    lookup = _lookup(model, word)
     if lookup.endswith("__isnull"):
         return Q(**{lookup: not _yes(word, value)})
-    values = [_known(model, word, lookup, part.strip()) for part in value.split(",")]
+    column = model._meta.get_field(lookup.split("__")[0])
+    if column.is_relation:
+        return _related(column, word, lookup, value.split(","))
+    if isinstance(column, DateTimeField):
+        return Q(**{lookup: _moment(word, value)})
+    values = value.split(",")
+    for part in values:
+        _known(word, part, _choices(model, lookup))
     condition = Q(**{lookup: values[0]}) if len(values) == 1 else Q(**{f"{lookup}__in": values})
     try:
         model._default_manager.filter(condition)
@@ -138,21 +186,40 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
     return condition
 
 
+def _related(column: Any, word: str, lookup: str, values: Sequence[str]) -> Q:
+    """Return the condition by key, not by join: a join over a million rows is planned anew for every batch."""
+    path, name = lookup.split("__", 1)
+    rows = column.related_model._default_manager
+    keys = dict(rows.filter(**{f"{name}__in": values}).values_list(name, "pk"))
+    for value in values:
+        if value not in keys:
+            _known(word, value, list(rows.values_list(name, flat=True)[:NAMES_KNOWN]))
+    return Q(**{path: next(iter(keys.values()))}) if len(keys) == 1 else Q(**{f"{path}__in": list(keys.values())})
+
+
+def _known(word: str, value: str, known: Sequence[str]) -> None:
+    if known and value not in known:
+        raise Invalid(
+            _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, known)}
+        )
+
+
+def _moment(word: str, value: str) -> dt.datetime:
+    """Return a moment; without a zone it is meant as the operators' clocks show it."""
+    try:
+        moment = parse_datetime(value)
+        day = None if moment else parse_date(value)
+    except ValueError:
+        moment = day = None
+    if day is not None:
+        moment = dt.datetime(day.year, day.month, day.day)  # noqa: DTZ001 # the zone follows
+    if moment is None:
+        raise Invalid(_("%(word)s takes a day or a moment: 2026-01-31 or 2026-01-31T18:00:00-03:00.") % {"word": word})
+    return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(settings.OPS_TIME_ZONE))
+
+
 def _yes(word: str, value: str) -> bool:
     try:
         return {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}[value.lower()]
     except KeyError as error:
         raise Invalid(_("%(word)s takes yes or no.") % {"word": word}) from error
-
-
-def _known(model: type[Acted], word: str, lookup: str, value: str) -> str:
-    """Return the value, where the column knows only certain words; runbook 3 writes them in upper case (S3-31)."""
-    column = model._meta.get_field(lookup.split("__")[0])
-    choices = [str(choice) for choice, _label in getattr(column, "flatchoices", [])] if "__" not in lookup else []
-    if not choices:
-        return value
-    if value.lower() not in choices:
-        raise Invalid(
-            _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, choices)}
-        )
-    return value.lower()
