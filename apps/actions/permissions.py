@@ -38,12 +38,12 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
     groups = {name: Group.objects.get_or_create(name=name)[0] for name in GROUPS}
     for model in nouns():
         if model._meta.app_label == sender.label:
-            _ship_views(model, groups)
-            for verb in verbs_of(model).values():
-                _ship(model, verb, groups)
+            made = [_ship(model, verb, groups) for verb in verbs_of(model).values()]
+            if all(made):  # the noun is new here
+                _ship_view(model, groups)
 
 
-def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> None:
+def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> bool:
     permission, made = Permission.objects.get_or_create(
         content_type=ContentType.objects.get_for_model(model),
         codename=verb.codename,
@@ -53,12 +53,12 @@ def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> None:
         groups["Supervisor"].permissions.add(permission)
         if not verb.danger:
             groups["Operator"].permissions.add(permission)
+    return made
 
 
-def _ship_views(model: type[Acted], groups: dict[str, Group]) -> None:
-    view = Permission.objects.filter(
+def _ship_view(model: type[Acted], groups: dict[str, Group]) -> None:
+    view = Permission.objects.get(
         content_type=ContentType.objects.get_for_model(model), codename=f"view_{model._meta.model_name}"
-    ).first()
-    if view and not view.group_set.exists():
-        for group in groups.values():
-            group.permissions.add(view)
+    )
+    for group in groups.values():
+        group.permissions.add(view)
