@@ -6,16 +6,18 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.db.models import Expression
 from django.utils.module_loading import import_string
 
-from apps.actions.verbs import Acted, Move, Verb, moves_of, nouns, states_of
+from apps.actions.verbs import Acted, Given, Move, Verb, moves_of, nouns, states_of
 
 ASKS = ("note", "reason", "until", "owner")
 
 
 def check_moves(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Return what is wrong with the verbs and steps of every noun."""
-    return [error for model in nouns() for move in moves_of(model).values() for error in _errors(model, move)]
+    moves = (error for model in nouns() for move in moves_of(model).values() for error in _errors(model, move))
+    return [*moves, *(error for model in nouns() for error in _noun_errors(model))]
 
 
 def _errors(model: type[Acted], move: Move) -> Iterator[CheckMessage]:
@@ -28,12 +30,31 @@ def _errors(model: type[Acted], move: Move) -> Iterator[CheckMessage]:
     if move.then and not _imports(move.then):
         yield Error(f"{move!r} names then={move.then!r}, which cannot be imported.", id="actions.E003")
     if isinstance(move, Verb):
-        for word in set(move.asks) - set(ASKS):
-            yield Error(f"{move!r} asks for {word!r}.", hint=f"A verb asks for {', '.join(ASKS)}.", id="actions.E004")
-        if not move.help:
-            yield Error(f"{move!r} has no help.", hint="Say in one sentence what it does.", id="actions.E005")
-        if move.paced and not model.settles:
-            yield Error(f"{move!r} is paced, but {model.__name__} does not say what settles.", id="actions.E006")
+        yield from _verb_errors(model, move)
+
+
+def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
+    for word in set(verb.asks) - set(ASKS):
+        yield Error(f"{verb!r} asks for {word!r}.", hint=f"A verb asks for {', '.join(ASKS)}.", id="actions.E004")
+    if not verb.help:
+        yield Error(f"{verb!r} has no help.", hint="Say in one sentence what it does.", id="actions.E005")
+    if verb.paced and not model.settles:
+        yield Error(f"{verb!r} is paced, but {model.__name__} does not say what settles.", id="actions.E006")
+    for word in _given(verb) - set(verb.asks):
+        yield Error(f"{verb!r} writes {word!r}, which it does not ask for.", id="actions.E007")
+
+
+def _noun_errors(model: type[Acted]) -> Iterator[CheckMessage]:
+    if model.leads and not _imports(model.leads):
+        yield Error(f"{model.__name__} names leads={model.leads!r}, which cannot be imported.", id="actions.E008")
+    for word, lookup in model.filters.items():
+        if not _is_column(model, lookup.split("__")[0]):
+            yield Error(f"The filter {word!r} of {model.__name__} looks at {lookup!r}: no column.", id="actions.E009")
+
+
+def _given(verb: Verb) -> set[str]:
+    expressions = [value for value in verb.sets.values() if isinstance(value, Expression)]
+    return {part.name for value in expressions for part in value.flatten() if isinstance(part, Given)}
 
 
 def _is_column(model: type[models.Model], name: str) -> bool:
