@@ -4,7 +4,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, When
 from django.db.models.functions import Now
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
@@ -64,7 +64,11 @@ class ActionRun(Leased):
     given = models.JSONField(_("given"), default=dict, blank=True)
     selection = models.JSONField(_("selection"), default=dict)
     selection_words = models.TextField(_("selection"), blank=True, default="")
-    idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, unique=True, editable=False)  # noqa: DJ001 # null: unique over those that have one
+    over = models.CharField(max_length=64, blank=True, default="", editable=False)
+    """What tells one filter from another: of the open runs of a verb, one alone is over a filter."""
+    language = models.CharField(max_length=10, default="en", editable=False)
+    """The language of the one who asked: refusals are written down in it."""
+    idempotency_key = models.CharField(_("idempotency key"), max_length=200, null=True, editable=False)  # noqa: DJ001 # null: unique over those that have one
 
     total = models.PositiveIntegerField(_("rows"), default=0)
     moved = models.PositiveIntegerField(_("moved"), default=0)
@@ -76,6 +80,8 @@ class ActionRun(Leased):
     walked_to = models.UUIDField(null=True, editable=False)
     """The last key looked at: the next batch begins behind it."""
 
+    due_at = models.DateTimeField(db_default=Now(), editable=False)
+    """When a worker takes it up again, while the window, the rate or a stage holds it."""
     paced = models.BooleanField(_("paced"), default=False)
     rate_per_second = models.FloatField(_("rows per second"), null=True, blank=True)
     window = models.PositiveIntegerField(_("unsettled at most"), default=500)
@@ -100,30 +106,55 @@ class ActionRun(Leased):
         _("Pause"),
         sources=[Status.QUEUED, Status.RUNNING],
         target=Status.PAUSED,
-        sets=RELEASED,
+        sets={**RELEASED, "stop_reason": Given("note")},
+        asks=["note"],
         help=_("Release nothing more until it is resumed. What is released goes on."),
     )
     resume = Verb(
         _("Resume"),
         sources=[Status.PAUSED, Status.STOPPED],
         target=Status.QUEUED,
-        sets={"stop_reason": "", "forgiven": F("failed_again")},
+        sets={
+            "stop_reason": "",
+            "forgiven": F("failed_again"),
+            "crashes": 0,
+            "due_at": Now(),
+            # The rate counts from here: a pause saves nothing up.
+            "stage_started_at": Now(),
+            "stage_moved": F("moved"),
+        },
         help=_("Go on releasing where it stopped."),
     )
     cancel = Verb(
         _("Cancel"),
         sources=[Status.QUEUED, Status.RUNNING, Status.PAUSED, Status.STOPPED],
         target=Status.CANCELLED,
-        sets={**RELEASED, "finished_at": Now()},
+        sets={**RELEASED, "finished_at": Now(), "stop_reason": Given("note")},
+        asks=["note"],
         danger=True,
         help=_("Release nothing more, for good. What has moved stays moved."),
     )
-    advance = Step(_("Advance"), sources=[Status.QUEUED, Status.RUNNING], target=Status.RUNNING)
+    advance = Step(
+        _("Advance"),
+        sources=[Status.QUEUED, Status.RUNNING],
+        target=Status.RUNNING,
+        sets={"crashes": Case(When(status="running", then=F("crashes") + 1), default=F("crashes"))},
+    )
     """A worker takes the run to release its next rows. A crash in between repeats nothing: batch and progress commit together."""
-    wait = Step(_("Wait"), sources=[Status.RUNNING], target=Status.QUEUED)
-    """The window, the rate or a stage holds it: the sweep takes it up again."""
-    stop = Step(_("Stop"), sources=[Status.RUNNING], target=Status.STOPPED, sets={"stop_reason": Given("stop_reason")})
-    watch = Step(_("Watch"), sources=[Status.RUNNING], target=Status.WATCHING, sets={"released_at": Now()})
+    wait = Step(
+        _("Wait"),
+        sources=[Status.RUNNING],
+        target=Status.QUEUED,
+        sets={**RELEASED, "due_at": Now() + Given("pause", models.DurationField())},
+    )
+    """The window, the rate or a stage holds it, or others wait too: a worker takes it up again when it is due."""
+    stop = Step(
+        _("Stop"),
+        sources=[Status.RUNNING],
+        target=Status.STOPPED,
+        sets={**RELEASED, "stop_reason": Given("stop_reason")},
+    )
+    watch = Step(_("Watch"), sources=[Status.RUNNING], target=Status.WATCHING, sets={**RELEASED, "released_at": Now()})
     settle = Step(
         _("Settle"),
         sources=[Status.RUNNING, Status.WATCHING],
@@ -136,6 +167,15 @@ class ActionRun(Leased):
         verbose_name = _("action run")
         verbose_name_plural = _("action runs")
         ordering = ("-id",)
+        constraints = [
+            # Two clicks are one run, however close together: the database decides.
+            models.UniqueConstraint(name="actionrun_key", fields=["actor_name", "idempotency_key"]),
+            models.UniqueConstraint(
+                name="actionrun_over",
+                fields=["kind", "verb", "over"],
+                condition=~Q(over="") & Q(status__in=["queued", "running", "paused", "stopped"]),
+            ),
+        ]
         indexes = [
             models.Index(
                 name="actionrun_unfinished",

@@ -7,14 +7,19 @@ minutes have passed. More than a set share failing again stops the run; a person
 
 import datetime as dt
 import time
+from collections.abc import Iterator
+from typing import Any
 
+from django.db import connection, transaction
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from apps.actions import leases
 from apps.actions.models import ActionItem, ActionRun
 from apps.actions.running import BATCH, Lost, advance_to, database_now, release, retrying, verb_of
+from apps.actions.verbs import Refused
 
 STAGES = (1, 10)
 """The rows of the canary's stages; what comes after them is the rest."""
@@ -22,21 +27,41 @@ STAGE_PATIENCE = dt.timedelta(minutes=2)
 WATCHED = dt.timedelta(minutes=15)
 TURN_SECONDS = 8.0
 """A worker lets go of a long run after so long, so that a stop finds it between two batches."""
+PACE_SECONDS = 2
+"""A run that its window, its rate or a stage holds is looked at again after so long."""
+BURST_SECONDS = 5
+"""So much of a rate may be caught up with at once: neither a pause nor a lost worker saves up a burst."""
+CRASHES = 4
+"""So many workers may fall silent over the same rows before the run is stopped."""
 
 
 def waiting() -> QuerySet[ActionRun]:
-    """Return the runs that a worker should take up: queued, or held by a worker that fell silent."""
+    """Return the runs that a worker should take up: queued and due, or held by a worker that fell silent."""
+    queued = Q(status=ActionRun.Status.QUEUED, due_at__lte=Now())
     lapsed = Q(status=ActionRun.Status.RUNNING, lease_until__lt=Now())
-    return ActionRun.objects.filter(Q(status=ActionRun.Status.QUEUED) | lapsed).order_by("id")
+    return ActionRun.objects.filter(queued | lapsed).order_by("due_at", "id")
 
 
 def take_turn() -> ActionRun | None:
     """Take up the longest waiting run and release what may be released of it now; None where nothing waits."""
     taken = leases.take(ActionRun.advance, waiting()[:1])
     for run in taken:
-        _begin(run)
-        _release_paced(run) if run.paced else _release_all(run)
+        _turn(run, TURN_SECONDS)
     return taken[0] if taken else None
+
+
+def drive(run: ActionRun) -> Iterator[ActionRun]:
+    """Release a run from this process, batch by batch, and yield how far it is; needs no worker, and bears with one."""
+    while True:
+        taken = leases.take(ActionRun.advance, waiting().filter(pk=run.pk)[:1])
+        for held in taken:
+            _turn(held, seconds=0)
+        run.refresh_from_db()
+        yield run
+        if run.status not in (ActionRun.Status.QUEUED, ActionRun.Status.RUNNING):
+            return
+        if not taken:
+            time.sleep(0.2)
 
 
 def watch() -> int:
@@ -46,63 +71,93 @@ def watch() -> int:
     unsettled = Q(moved__gt=F("confirmed") + F("failed_again"))
     watched = list(ActionRun.objects.filter(Q(status=ActionRun.Status.WATCHING) | (held | ended) & unsettled))
     for run in watched:
-        score(run)
-        if run.status != ActionRun.Status.WATCHING:
+        if not verb_of(run).model.settles:
             continue
+        score(run)
         late = run.released_at is not None and run.released_at + WATCHED < database_now()
-        if run.still_open == 0 or late:
+        if run.status == ActionRun.Status.WATCHING and (run.still_open == 0 or late):
             advance_to(run, ActionRun.settle)
     return len(watched)
 
 
 def score(run: ActionRun) -> None:
     """Count what became of the rows that a run moved: confirmed, failed again, still open."""
-    for outcome, condition in verb_of(run).model.settles.items():
-        settled = verb_of(run).model._base_manager.filter(condition).values("pk")
-        run.items.filter(outcome=ActionItem.Outcome.UNKNOWN, object_id__in=settled).update(outcome=outcome)
-    run.confirmed = run.items.filter(outcome=ActionItem.Outcome.CONFIRMED).count()
-    run.failed_again = run.items.filter(outcome=ActionItem.Outcome.FAILED_AGAIN).count()
-    ActionRun.objects.filter(pk=run.pk).update(confirmed=run.confirmed, failed_again=run.failed_again, updated_at=Now())
+    model = verb_of(run).model
+    with transaction.atomic():
+        if not _only_scorer(run):
+            return
+        found = {outcome: _scored(run, outcome, model._base_manager.filter(q)) for outcome, q in model.settles.items()}
+        counted = {outcome: F(outcome) + count for outcome, count in found.items() if count}
+        if counted:
+            ActionRun.objects.filter(pk=run.pk).update(**counted, updated_at=Now())
+    run.refresh_from_db(fields=["confirmed", "failed_again"])
+
+
+def _only_scorer(run: ActionRun) -> bool:
+    """Say whether nobody else is scoring the run. No row is locked for it: a person can pause a run meanwhile."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('actions.score'), hashtext(%s))", [str(run.pk)])
+        return bool(cursor.fetchone()[0])
+
+
+def _scored(run: ActionRun, outcome: str, settled: QuerySet[Any]) -> int:
+    open_items = run.items.filter(outcome=ActionItem.Outcome.UNKNOWN)
+    return open_items.filter(object_id__in=settled.values("pk")).update(outcome=outcome)
+
+
+def _turn(run: ActionRun, seconds: float) -> None:
+    """Release what may be released of a run that this worker holds."""
+    ends = time.monotonic() + seconds
+    try:
+        with override(run.language):
+            if run.crashes >= CRASHES:
+                _stop(run, _("Its workers fell silent %(times)s times over the same rows.") % {"times": run.crashes})
+                return
+            _begin(run)
+            _release_paced(run, ends) if run.paced else _release_all(run, ends)
+    except Lost:
+        return
+    except Refused:  # somebody else holds the rows for long: nothing of this batch was written
+        advance_to(run, ActionRun.wait, pause=dt.timedelta(seconds=PACE_SECONDS))
 
 
 def _begin(run: ActionRun) -> None:
     if run.started_at is None:
         ActionRun.objects.filter(pk=run.pk).update(started_at=Now(), stage_started_at=Now())
-        run.refresh_from_db()
+        run.refresh_from_db(fields=["started_at", "stage_started_at"])
 
 
-def _release_all(run: ActionRun) -> None:
-    ends = time.monotonic() + TURN_SECONDS
-    while time.monotonic() < ends:
-        try:
-            looked_at = retrying(lambda: release(run, BATCH))
-        except Lost:
-            return
-        leases.renew(ActionRun, [run.token or 0])
-        if looked_at < BATCH:
+def _release_all(run: ActionRun, ends: float) -> None:
+    while True:
+        if retrying(lambda: release(run, BATCH)):
             _released(run)
             return
-    advance_to(run, ActionRun.wait)
+        if time.monotonic() >= ends:
+            break
+        leases.renew(ActionRun, [run.token or 0])
+    advance_to(run, ActionRun.wait, pause=dt.timedelta())
 
 
 def _released(run: ActionRun) -> None:
     advance_to(run, ActionRun.watch if verb_of(run).paced and run.moved else ActionRun.settle)
 
 
-def _release_paced(run: ActionRun) -> None:
+def _release_paced(run: ActionRun, ends: float) -> None:
     score(run)
     if _too_many_failed(run):
-        _stop(run)
+        _stop(run, _why_stopped(run))
         return
     if run.stage < len(STAGES) and _stage_is_over(run):
         _next_stage(run)
-    allowance = _allowance(run)
-    try:
-        looked_at = retrying(lambda: release(run, allowance)) if allowance else None
-    except Lost:
-        return
-    exhausted = looked_at is not None and looked_at < allowance
-    _released(run) if exhausted else advance_to(run, ActionRun.wait)
+    goal = run.moved + _allowance(run)
+    while run.moved < goal:
+        if retrying(lambda: release(run, BATCH, moving=goal - run.moved)):
+            _released(run)
+            return
+        if time.monotonic() >= ends:
+            break
+        leases.renew(ActionRun, [run.token or 0])
+    advance_to(run, ActionRun.wait, pause=dt.timedelta(seconds=PACE_SECONDS))
 
 
 def _too_many_failed(run: ActionRun) -> bool:
@@ -111,11 +166,14 @@ def _too_many_failed(run: ActionRun) -> bool:
     return settled > 0 and failed / settled > run.stop_share
 
 
-def _stop(run: ActionRun) -> None:
-    reason = _("%(failed)s of %(settled)s settled rows failed again. See why, then resume or cancel.") % {
+def _why_stopped(run: ActionRun) -> str:
+    return _("%(failed)s of %(settled)s settled rows failed again. See why, then resume or cancel.") % {
         "failed": run.failed_again,
         "settled": run.confirmed + run.failed_again,
     }
+
+
+def _stop(run: ActionRun, reason: str) -> None:
     advance_to(run, ActionRun.stop, stop_reason=reason)
 
 
@@ -127,20 +185,28 @@ def _stage_is_over(run: ActionRun) -> bool:
 
 
 def _next_stage(run: ActionRun) -> None:
-    ActionRun.objects.filter(pk=run.pk, token=run.token).update(
-        stage=F("stage") + 1, stage_started_at=Now(), stage_moved=F("moved")
-    )
-    run.refresh_from_db()
+    _begin_stage(run, stage=run.stage + 1, stage_started_at=Now())
+
+
+def _begin_stage(run: ActionRun, **columns: Any) -> None:
+    """Write where the stage stands; never reads the token, which another worker may have drawn meanwhile."""
+    ActionRun.objects.filter(pk=run.pk, token=run.token).update(**columns, stage_moved=F("moved"))
+    run.refresh_from_db(fields=["stage", "stage_started_at", "stage_moved"])
 
 
 def _allowance(run: ActionRun) -> int:
     """Return how many rows may be released now: what the stage, the window and the rate leave."""
     if run.stage < len(STAGES):
         return max(sum(STAGES[: run.stage + 1]) - run.moved, 0)
-    allowed = min(run.window - run.still_open, BATCH)
-    if run.rate_per_second and run.stage_started_at:
-        elapsed = (database_now() - run.stage_started_at).total_seconds()
-        # Bounded by one tick's worth, so that a pause does not save up a burst.
-        due = run.rate_per_second * elapsed - (run.moved - run.stage_moved)
-        allowed = min(allowed, int(due), max(int(run.rate_per_second * 5), 1))
-    return max(allowed, 0)
+    room = run.window - run.still_open
+    return max(min(room, _due(run)) if run.rate_per_second else room, 0)
+
+
+def _due(run: ActionRun) -> int:
+    """Return how many rows the rate owes since the stage began."""
+    rate, began = run.rate_per_second or 0, run.stage_started_at or database_now()
+    due = rate * (database_now() - began).total_seconds() - (run.moved - run.stage_moved)
+    most = max(rate * BURST_SECONDS, 1)
+    if due > most:
+        _begin_stage(run, stage_started_at=Now() - dt.timedelta(seconds=most / rate))
+    return int(min(due, most))

@@ -12,18 +12,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import IntegrityError, OperationalError, connection, transaction
-from django.db.models import Count, F, Max
+from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from apps.actions import statements
 from apps.actions.actors import Actor
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
-from apps.actions.selections import Selection
+from apps.actions.selections import Selection, plain
 from apps.actions.verbs import (
     WRONG_STATE,
     Acted,
@@ -34,6 +37,7 @@ from apps.actions.verbs import (
     Step,
     Verb,
     kind_of,
+    moves_of,
     nouns,
     verbs_of,
 )
@@ -72,18 +76,31 @@ class Preview:
 def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
     """Say what `run` would do, by the same condition. Changes nothing; raises what `run` would raise."""
     require(actor, verb)
+    _all_there(selection, actor)
     rows = selection.rows(actor)
+    legal: QuerySet[Any] = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
     moving, refused = _counted(verb, rows)
     if moving and verb.model.leads:
-        moving = 0
-        for lead in statements.leads_of(verb, rows.annotate(refusal=verb.refusal()).filter(refusal=None)):
-            led, led_refused = _counted(lead.verb, lead.rows)
-            moving, refused = moving + led, refused + led_refused
-    sample = rows.annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk")[:5]
-    return Preview(moving + refused.total(), moving, refused.most_common(), list(sample), effects(verb, selection))
+        moving, refused, legal = _counted_by_leads(verb, legal, moving, refused)
+    told = effects(verb, rows)
+    return Preview(moving + refused.total(), moving, refused.most_common(), list(legal.order_by("pk")[:5]), told)
 
 
-def _counted(verb: Move, rows: Any) -> tuple[int, Counter[str]]:
+def _counted_by_leads(
+    verb: Verb, legal: QuerySet[Any], total: int, refused: Counter[str]
+) -> tuple[int, Counter[str], QuerySet[Any]]:
+    """Count rows that follow others by what leads them; those that nothing leads any more stay."""
+    moving, stays, movable = 0, Counter[str](), legal.none()
+    for lead in statements.leads_of(verb, legal):
+        led, led_refused = _counted(lead.verb, lead.rows)
+        moving, stays = moving + led, stays + led_refused
+        may = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal=None)
+        movable = movable | legal.filter(**{f"{lead.by}__in": may.values("pk")})
+    orphans = Counter({statements.gone(): total - moving - stays.total()})
+    return moving, refused + stays + orphans, movable
+
+
+def _counted(verb: Move, rows: QuerySet[Any]) -> tuple[int, Counter[str]]:
     counted = rows.order_by().annotate(refusal=verb.refusal()).values_list("refusal", "status").annotate(Count("pk"))
     moving, refused = 0, Counter[str]()
     for refusal, status, count in counted:
@@ -108,19 +125,20 @@ def refusals(model: type[Acted], ids: Sequence[UUID]) -> dict[UUID, dict[str, st
     return told
 
 
-def _refused_by_leads(verbs: Mapping[str, Verb], rows: Any, told: dict[UUID, dict[str, str]]) -> None:
+def _refused_by_leads(verbs: Mapping[str, Verb], rows: QuerySet[Any], told: dict[UUID, dict[str, str]]) -> None:
     for name, verb in verbs.items():
         legal = rows.filter(pk__in=[key for key, whys in told.items() if not whys[name]])
         for lead in statements.leads_of(verb, legal):
+            followers = lead.followers
             refused = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal__isnull=False)
             for key, number, status in refused.values_list("pk", "refusal", "status"):
-                told[lead.followers[key]][name] = lead.verb.why_not(number, status)
+                told[followers[key]][name] = lead.verb.why_not(number, status)
 
 
-def effects(verb: Verb, selection: Selection) -> list[str]:
+def effects(verb: Verb, rows: QuerySet[Any]) -> list[str]:
     """Return the sentences a noun has to say about a verb before it runs (an open breaker in the way, …)."""
-    told: Callable[[Verb, Any], list[str]] | None = getattr(verb.model, "effects", None)
-    return told(verb, selection.rows()) if told else []
+    told: Callable[[Verb, QuerySet[Any]], list[str]] | None = getattr(verb.model, "effects", None)
+    return told(verb, rows) if told else []
 
 
 def run(
@@ -134,26 +152,36 @@ def run(
 ) -> ActionRun:
     """Run a verb on a selection and return the record of it.
 
+    The same form sent twice, or an open run over the same filter, leads to the run that is there already.
     Raises `NotPermitted`, `NotFound` (a ticked row is not there), `Invalid` (what was given is not what the verb
     asks) and, where the one row asked for may not move, `Refused` with the sentence. A run of more than a thousand
-    rows, or a paced one, comes back `queued`: a worker, or `drive`, releases it.
+    rows, or a paced one, comes back `queued`: a worker, or `pacing.drive`, releases it.
     """
     require(actor, verb)
     answers = checked(verb, given or {})
     if verb.model is ActionRun:
-        return retrying(lambda: _run_on_run(verb, selection, actor))
-    known = _already(verb, selection, actor, idempotency_key)
-    if known is not None:
-        return known
-    record = _record(verb, selection, actor, answers, pace, idempotency_key)
-    try:
-        return _begin(record, verb)
-    except IntegrityError:
-        # A double click: the other request, with the same key, was a moment faster.
-        known = _already(verb, selection, actor, idempotency_key)
-        if known is None:
-            raise
-        return known
+        return retrying(lambda: _run_on_run(verb, selection, actor, answers))
+    asked = _Asking(verb, selection, actor, answers, pace if verb.paced else None, idempotency_key or None)
+    for attempt in range(3):
+        known = _already(asked)
+        if known is not None:
+            return known
+        try:
+            return retrying(lambda: _started(asked))
+        except IntegrityError:  # a double click: the other request was a moment faster, and is found above
+            if attempt == 2:
+                raise
+    raise AssertionError("unreachable")
+
+
+@dataclass(frozen=True)
+class _Asking:
+    verb: Verb
+    selection: Selection
+    actor: Actor
+    answers: dict[str, Any]
+    pace: Pace | None
+    key: str | None
 
 
 def checked(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,7 +202,7 @@ def checked(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
 def _answer(word: str, value: Any) -> Any:
     if word != "until":
         text = str(value or "").strip()
-        if "\x00" in text or len(text) > 2000:
+        if not plain(text) or len(text) > 2000:
             raise Invalid(_("%(word)s takes up to 2,000 characters of plain text.") % {"word": word})
         return text
     if value in (None, ""):
@@ -200,20 +228,32 @@ def database_now() -> dt.datetime:
     return found
 
 
-def release(record: ActionRun, limit: int) -> int:
-    """Move the next rows of a run and its progress in one transaction; return how many rows were looked at.
+def release(record: ActionRun, limit: int, moving: int | None = None) -> bool:
+    """Move the next rows of a run and its progress in one transaction; say whether the selection is at its end.
 
+    Looks at no more than `limit` rows, and stops where `moving` rows may move, however many are refused on the way.
     Raises `Lost` where the run is no longer ours: paused, cancelled, or taken by another worker.
     """
     verb = verb_of(record)
     rows = Selection.from_record(verb.model, record.selection).rows()
     if record.walked_to is not None:
         rows = rows.filter(pk__gt=record.walked_to)
+    last = None if moving is None else _nth_legal(verb, rows, moving)
+    if last is not None:
+        rows = rows.filter(pk__lte=last)
     move = statements.move_led if verb.model.leads else statements.move
-    with transaction.atomic():
+    with transaction.atomic(), override(record.language):
         looked_at = move(verb, rows, limit=limit, given=record.given, run_id=record.pk, actor_name=record.actor_name)
-        _progress(record, verb, looked_at)
-    return len(looked_at)
+        progress = _progress(record, verb, looked_at)
+    for name, value in progress.items():  # only now: a batch that was rolled back is looked at again
+        setattr(record, name, value)
+    return last is None and len(looked_at) < limit
+
+
+def _nth_legal(verb: Verb, rows: QuerySet[Any], count: int) -> UUID | None:
+    legal = rows.annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk").values_list("pk", flat=True)
+    key: UUID | None = legal[count - 1 : count].first() if count > 0 else None
+    return key
 
 
 class Lost(Exception):
@@ -255,48 +295,72 @@ def step(move: Move, rows: Any, *, limit: int = 1000, actor_name: str = "system"
 
 
 def retrying(work: Callable[[], Result]) -> Result:
-    """Do the work again, up to three times, where two statements met head-on; a lock that stays becomes a refusal."""
+    """Do the work again, up to three times, where two statements met head-on; what stays locked becomes a refusal."""
     for attempt in range(4):
         try:
             return work()
         except OperationalError as error:
             state = getattr(error.__cause__, "sqlstate", None)
-            if state == LOCK_TIMEOUT:
+            head_on = state in (DEADLOCK, SERIALIZATION)
+            if head_on and attempt < 3 and not connection.in_atomic_block:
+                time.sleep(random.uniform(0.01, 0.1) * (attempt + 1))  # noqa: S311 # spreads two that collided
+            elif head_on or state == LOCK_TIMEOUT:
                 raise Refused(
                     _("Busy: somebody else is changing these rows. Try again in a moment."), code="busy"
                 ) from error
-            if state not in (DEADLOCK, SERIALIZATION) or attempt == 3 or connection.in_atomic_block:
+            else:
                 raise
-            time.sleep(random.uniform(0.01, 0.1) * (attempt + 1))  # noqa: S311 # spreads two that collided
     raise AssertionError("unreachable")
 
 
-def _already(verb: Verb, selection: Selection, actor: Actor, key: str | None) -> ActionRun | None:
+def _already(asked: _Asking) -> ActionRun | None:
     """Return the run that this asking already has: the same form sent twice, or an open run over the same filter."""
-    runs = ActionRun.objects.filter(kind=kind_of(verb.model), verb=verb.name)
-    if key:
-        return runs.filter(idempotency_key=key, actor_name=actor.name).first()
-    if selection.ids is None:
-        return runs.filter(status__in=ActionRun.OPEN, selection__filters=dict(selection.filters)).first()
-    return None
+    if asked.key:
+        known = ActionRun.objects.filter(idempotency_key=asked.key, actor_name=asked.actor.name).first()
+        if known is not None:
+            return _same(known, asked)
+    over = asked.selection.digest()
+    runs = ActionRun.objects.filter(kind=kind_of(asked.verb.model), verb=asked.verb.name, status__in=ActionRun.OPEN)
+    return runs.filter(over=over).first() if over else None
 
 
-def _record(
-    verb: Verb, selection: Selection, actor: Actor, given: dict[str, Any], pace: Pace | None, key: str | None
-) -> ActionRun:
-    pace = pace if verb.paced else None
+def _same(known: ActionRun, asked: _Asking) -> ActionRun:
+    """Return the run of a key, or refuse the key where it came with something else the first time."""
+    this = asked.selection.as_record(known.created_at) | {"asked_at": None}
+    that = known.selection | {"asked_at": None}
+    verb = (kind_of(asked.verb.model), asked.verb.name)
+    if (known.kind, known.verb, known.given, that) != (*verb, asked.answers, this):
+        raise Invalid(
+            _("This idempotency key was sent before with something else. Use a new one."), code="idempotency_key_reused"
+        )
+    return known
+
+
+def _started(asked: _Asking) -> ActionRun:
+    with transaction.atomic():
+        record = _record(asked)
+        if record.total > IN_REQUEST or (record.paced and record.total > 1):
+            record.save(force_insert=True)
+            return record
+        return _run_now(record, asked.verb)
+
+
+def _record(asked: _Asking) -> ActionRun:
+    selection, actor, pace = asked.selection, asked.actor, asked.pace
     return ActionRun(
         id=new_id(),
-        verb=verb.name,
-        kind=kind_of(verb.model),
+        verb=asked.verb.name,
+        kind=kind_of(asked.verb.model),
         actor=actor.user,
         actor_name=actor.name,
         door=actor.door,
-        given=given,
+        given=asked.answers,
         selection=selection.as_record(database_now()),
         selection_words=selection.words(),
-        idempotency_key=key or None,
-        total=_count(selection, actor),
+        over=selection.digest(),
+        idempotency_key=asked.key,
+        language=get_language() or settings.LANGUAGE_CODE,
+        total=_all_there(selection, actor) or selection.rows(actor).count(),
         paced=pace is not None,
         rate_per_second=pace.rate if pace else None,
         stop_share=pace.stop_share if pace else 1,
@@ -304,68 +368,60 @@ def _record(
     )
 
 
-def _count(selection: Selection, actor: Actor) -> int:
-    found = selection.rows(actor).count()
-    if selection.ids is not None and found < len(selection.ids):
-        # One id that is not there, or is not theirs to see, refuses the whole: nobody learns which.
+def _all_there(selection: Selection, actor: Actor) -> int:
+    """Return how many rows are ticked; `NotFound` where one is not there, or is not theirs to see: nobody learns which."""
+    if selection.ids is None:
+        return 0
+    missing = len(selection.ids) - selection.rows(actor).count()
+    if missing:
         raise NotFound(
-            _("%(missing)s of %(asked)s rows are not there.")
-            % {"missing": len(selection.ids) - found, "asked": len(selection.ids)},
+            _("%(missing)s of %(asked)s rows are not there.") % {"missing": missing, "asked": len(selection.ids)},
             code="not_found",
         )
-    return found
-
-
-def _begin(record: ActionRun, verb: Verb) -> ActionRun:
-    if record.total > IN_REQUEST or (record.paced and record.total > 1):
-        record.save(force_insert=True)
-        return record
-    return retrying(lambda: _run_now(record, verb))
+    return len(selection.ids)
 
 
 def _run_now(record: ActionRun, verb: Verb) -> ActionRun:
-    with transaction.atomic():
-        record.status = ActionRun.Status.RUNNING
-        record.save(force_insert=True)
-        ActionRun.objects.filter(pk=record.pk).update(started_at=Now(), released_at=Now())
-        release(record, IN_REQUEST)
-        record.refresh_from_db()
-        if record.total == 1 and not record.moved:
-            raise _refusal(record, verb)
-        advance_to(record, ActionRun.watch if verb.paced and record.moved else ActionRun.settle)
+    record.status = ActionRun.Status.RUNNING
+    record.save(force_insert=True)
+    ActionRun.objects.filter(pk=record.pk).update(started_at=Now(), released_at=Now())
+    while not release(record, IN_REQUEST):  # rows may have come into the selection since they were counted
+        pass
+    if record.total == 1 and not record.moved:
+        raise _refusal(record)
+    advance_to(record, ActionRun.watch if verb.paced and record.moved else ActionRun.settle)
     record.refresh_from_db()
     return record
 
 
-def _refusal(record: ActionRun, verb: Verb) -> Refused:
+def _refusal(record: ActionRun) -> Refused:
     refused = record.refused_rows[0] if record.refused_rows else {"id": "", "why": _("It moved just now.")}
     return Refused(refused["why"], code="wrong_state", id=refused["id"])
 
 
-def _progress(record: ActionRun, verb: Verb, looked_at: list[statements.Row]) -> None:
+def _progress(record: ActionRun, verb: Verb, looked_at: list[statements.Row]) -> dict[str, Any]:
+    """Write how far the run is, and return it; raise `Lost` where the run is in other hands by now."""
     refused = [row for row in looked_at if row.refusal is not None]
     counts = Counter(record.refusals)
     counts.update(_why(verb, row) for row in refused)
-    rows = record.refused_rows + _listed(verb, refused[: max(REFUSED_KEPT - len(record.refused_rows), 0)])
-    walked_to = looked_at[-1].id if looked_at else record.walked_to
-    written = ActionRun.objects.filter(pk=record.pk, token=record.token, status=ActionRun.Status.RUNNING).update(
-        moved=F("moved") + len(looked_at) - len(refused),
-        refused=F("refused") + len(refused),
-        refusals=dict(counts),
-        refused_rows=rows,
-        walked_to=walked_to,
-        updated_at=Now(),
-    )
-    if not written:
+    progress = {
+        "moved": record.moved + len(looked_at) - len(refused),
+        "refused": record.refused + len(refused),
+        "refusals": dict(counts),
+        "refused_rows": record.refused_rows + _listed(verb, refused[: max(REFUSED_KEPT - len(record.refused_rows), 0)]),
+        "walked_to": looked_at[-1].id if looked_at else record.walked_to,
+        "crashes": 0,
+    }
+    ours = ActionRun.objects.filter(pk=record.pk, token=record.token, status=ActionRun.Status.RUNNING)
+    if not ours.update(**progress, updated_at=Now()):
         raise Lost
-    record.walked_to, record.refusals, record.refused_rows = walked_to, dict(counts), rows
-    record.moved += len(looked_at) - len(refused)
+    return progress
 
 
 def _listed(verb: Verb, refused: list[statements.Row]) -> list[dict[str, str]]:
     """Return the refused rows by id with their full sentence: what it is, what was needed, who was there before."""
     named = verb.model._default_manager.in_bulk([row.id for row in refused])
-    last = _last_acts([row.id for row in refused])
+    last = _last_acts(verb.model, [row.id for row in refused])
     return [
         {"id": str(row.id), "why": sentence(str(named[row.id]), _why(verb, row), last.get(row.id, ""))}
         for row in refused
@@ -378,10 +434,10 @@ def _why(verb: Verb, row: statements.Row) -> str:
 
 
 def sentence(name: str, why: str, last: str = "") -> str:
-    """Return a refusal in full: "deal.create 9c3f2a71 is completed (Retry by Ana at 14:02); retry needs failed"."""
+    """Return a refusal in full: "deal.create 9c3f2a71 is completed (retry by Ana at 14:02); retry needs failed."."""
     state, semicolon, needed = why.partition(";")
     if not semicolon:
-        return _("%(name)s: %(why)s.") % {"name": name, "why": why}
+        return _("%(name)s: %(why)s%(last)s.") % {"name": name, "why": why, "last": last}
     return _("%(name)s is %(state)s%(last)s;%(needed)s.") % {
         "name": name,
         "state": state,
@@ -390,20 +446,32 @@ def sentence(name: str, why: str, last: str = "") -> str:
     }
 
 
-def _last_acts(ids: list[UUID]) -> dict[UUID, str]:
+def _last_acts(model: type[Acted], ids: list[UUID]) -> dict[UUID, str]:
     """Return, in brackets, the last thing a person did to each row: two who act at once learn of each other."""
     newest = ActionItem.objects.filter(object_id__in=ids, run__isnull=False).values("object_id").annotate(id=Max("id"))
     items = ActionItem.objects.filter(pk__in=[row["id"] for row in newest])
-    return {item.object_id: f" ({item.verb}, {item.actor_name}, {item.created_at:%H:%M})" for item in items}
+    return {item.object_id: _act(model, item) for item in items}
 
 
-def _run_on_run(verb: Verb, selection: Selection, actor: Actor) -> ActionRun:
+def _act(model: type[Acted], item: ActionItem) -> str:
+    move = moves_of(model).get(item.verb)
+    at = item.created_at.astimezone(ZoneInfo(settings.OPS_TIME_ZONE))
+    today = database_now() - item.created_at < dt.timedelta(hours=12)
+    return _(" (%(verb)s by %(actor)s at %(at)s)") % {
+        "verb": str(move.label).lower() if move else item.verb,
+        "actor": item.actor_name,
+        "at": f"{at:%H:%M}" if today else f"{at:%Y-%m-%d %H:%M}",
+    }
+
+
+def _run_on_run(verb: Verb, selection: Selection, actor: Actor, answers: dict[str, Any]) -> ActionRun:
     """Pause, resume or cancel a run: recorded as an item of the run itself, for there is no run of a run."""
     if selection.ids is None or len(selection.ids) != 1:
         raise Invalid(_("%(verb)s takes one action run at a time.") % {"verb": verb.label})
-    _count(selection, actor)
+    _all_there(selection, actor)
+    told: dict[str, Any] = {"given": answers, "run_id": selection.ids[0], "actor_name": actor.name}
     with transaction.atomic():
-        (row,) = statements.move(verb, selection.rows(actor), limit=1, run_id=selection.ids[0], actor_name=actor.name)
+        (row,) = statements.move(verb, selection.rows(actor), limit=1, **told)
         record: ActionRun = ActionRun.objects.get(pk=row.id)
         if row.refusal is not None:
             raise Refused(sentence(str(record), _why(verb, row)), code="wrong_state", id=str(row.id))

@@ -15,6 +15,7 @@ from django.db import connection, models
 from django.db.models import Expression, Field, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from apps.actions.verbs import Given, Lead, Move, Moved, kind_of
 
@@ -39,6 +40,8 @@ def move(
     *,
     limit: int,
     given: Mapping[str, Any] | None = None,
+    each: Mapping[UUID, Mapping[str, Any]] | None = None,
+    sets: Mapping[str, Any] | None = None,
     run_id: UUID | None = None,
     actor_name: str = "",
     history: bool = True,
@@ -46,19 +49,21 @@ def move(
     """Move the first `limit` rows of a selection in key order, and follow with the step's `then`.
 
     Must run inside a transaction. Returns every row looked at, moved or refused. The guard is evaluated on the row
-    as it stands once it is locked, so of two that act at once the second is refused. `history` is left out by steps
-    that leave attempts or run records of their own.
+    as it stands once it is locked, so of two that act at once the second is refused. `given` holds for all rows,
+    `each` for one row apiece; `sets` are columns of this call alone. `history` is left out by steps that leave
+    attempts or run records of their own.
     """
+    more = dict(sets or {})
     picked, picked_params = _picked(step, rows, limit)
-    frame, params = _given([dict(given or {})], _types(step))
-    sets, set_params = _assignments(step)
+    frame, params = _list(step, more, given or {}, each)
+    assigned, set_params = _assignments(step, **more)
     table = _quoted(step.model._meta.db_table)
     items, item_params = _items(step, run_id, actor_name) if history else ("", [])
     found = _execute(
         f"WITH picked(id, status, refusal) AS MATERIALIZED ({picked}){frame},"  # noqa: S608 # names from models only
-        f" moved AS (UPDATE {table} SET {sets} FROM picked{', given' if frame else ''}"
-        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL RETURNING {table}.id){items}"
-        " SELECT id, status, refusal FROM picked ORDER BY id",
+        f" moved AS (UPDATE {table} SET {assigned} FROM picked{', given' if frame else ''}"
+        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL{'' if each is None else ' AND given.id = picked.id'}"
+        f" RETURNING {table}.id){items} SELECT id, status, refusal FROM picked ORDER BY id",
         [*picked_params, *params, *set_params, *item_params],
     )
     looked_at = [Row(*row) for row in found]
@@ -71,13 +76,22 @@ def move_led(verb: Move, rows: QuerySet[Any], *, limit: int, **how: Any) -> list
     picked = rows.annotate(refusal=verb.refusal()).order_by("pk").values_list("pk", "status", "refusal")[:limit]
     looked_at = {key: Row(key, status, refusal) for key, status, refusal in picked}
     legal = [row.id for row in looked_at.values() if row.refusal is None]
+    stays: dict[UUID, str | None] = dict.fromkeys(legal, gone())
     for lead in leads_of(verb, verb.model._base_manager.filter(pk__in=legal)):
-        for led in move(lead.verb, lead.rows, limit=limit, **how):
-            if led.refusal is not None:
-                key = lead.followers[led.id]
-                why = lead.verb.why_not(int(led.refusal), led.status)
-                looked_at[key] = Row(key, looked_at[key].status, why)
-    return list(looked_at.values())
+        followers = lead.followers
+        leading = lead.rows.model._base_manager.filter(pk__in=list(followers))
+        led = {row.id: row for row in move(lead.verb, leading, limit=limit, **how)} if followers else {}
+        stays |= {followers[source]: _why_not_led(lead.verb, row) for source, row in led.items()}
+    return [row._replace(refusal=stays.get(key, row.refusal)) for key, row in looked_at.items()]
+
+
+def _why_not_led(verb: Move, leading: Row) -> str | None:
+    return None if leading.refusal is None else verb.why_not(int(leading.refusal), leading.status)
+
+
+def gone() -> str:
+    """Return why a row stays whose leading row was deleted."""
+    return _("its source is no longer kept")
 
 
 def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
@@ -89,27 +103,14 @@ def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
 def claim(step: Move, rows: QuerySet[Any], **sets: Any) -> list[Any]:
     """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them."""
     table = _quoted(step.model._meta.db_table)
-    picked, params = _locked(rows, "pk", skip=True)
+    picked, params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
     assigned, set_params = _assignments(step, **sets)
     sql = (
-        f"WITH picked(id) AS MATERIALIZED ({picked})"  # noqa: S608 # names from models only
-        f" UPDATE {table} SET {assigned} FROM picked WHERE {table}.id = picked.id RETURNING {table}.*"
+        f"WITH picked(id, refusal) AS MATERIALIZED ({picked})"  # noqa: S608 # names from models only
+        f" UPDATE {table} SET {assigned} FROM picked"
+        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL RETURNING {table}.*"
     )
     return list(step.model._base_manager.raw(sql, [*params, *set_params]))
-
-
-def settle(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any]) -> list[UUID]:
-    """Write each row's own values where the token still holds the row; return the ids that were written."""
-    table = _quoted(step.model._meta.db_table)
-    listed = [{"id": key, **values} for key, values in sorted(outcomes.items())]
-    frame, params = _given(listed, {"id": "uuid"} | _types(step, **sets))
-    assigned, set_params = _assignments(step, **sets)
-    found = _execute(
-        f"WITH {frame[2:]} UPDATE {table} SET {assigned} FROM given"  # noqa: S608 # names from models only
-        f" WHERE {table}.id = given.id AND {table}.token = %s AND {table}.status = ANY(%s) RETURNING {table}.id",
-        [*params, *set_params, token, list(step.sources)],
-    )
-    return [key for (key,) in found]
 
 
 def follow(step: Move, ids: Sequence[UUID], given: Mapping[str, Any], actor_name: str, run_id: UUID | None) -> None:
@@ -179,26 +180,42 @@ def _types(step: Move, **more: Any) -> dict[str, str]:
     }
 
 
-def _given(listed: Sequence[Mapping[str, Any]], types: Mapping[str, str]) -> Sql:
+def _list(
+    step: Move, more: Mapping[str, Any], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None
+) -> Sql:
     """Return the list `given` as a CTE: each column travels as one array of texts and is cast on arrival."""
+    types = _types(step, **more) | ({} if each is None else {"id": "uuid"})
     if not types:
         return "", []
+    listed = [given] if each is None else [{**given, **values, "id": key} for key, values in each.items()]
     names = ", ".join(_quoted(name) for name in types)
     casts = ", ".join(f"{_quoted(name)}::{kind}" for name, kind in types.items())
     arrays = ", ".join(["%s::text[]"] * len(types))
     sql = f", given AS (SELECT {casts} FROM unnest({arrays}) AS list({names}))"  # noqa: S608 # names from models only
-    return sql, [[_text(values.get(name)) for values in listed] for name in types]
+    return sql, [[_text(values.get(name), kind) for values in listed] for name, kind in types.items()]
 
 
-def _text(value: Any) -> str | None:
-    """Return a value as PostgreSQL reads it from text."""
+def _text(value: Any, kind: str) -> str | None:
+    """Return a value as PostgreSQL reads it from text.
+
+    What a far end said may hold what no column takes (NUL, half a surrogate pair): one such answer must not keep a
+    whole batch from being written, so those characters are replaced.
+    """
+    if value is None:
+        return None
     if isinstance(value, models.Model):
-        return str(value.pk)
+        value = value.pk
     if isinstance(value, dt.timedelta):
-        return f"{value.total_seconds()} seconds"
-    if isinstance(value, dict | list):
-        return json.dumps(value, cls=DjangoJSONEncoder)
-    return None if value is None else str(value)
+        value = f"{value.total_seconds()} seconds"
+    text = _json(value) if kind == "jsonb" else str(value).replace("\0", "\ufffd")
+    return text.encode("utf-8", "replace").decode()
+
+
+def _json(value: Any) -> str:
+    text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).replace("\\u0000", "\ufffd")
+    if "NaN" in text or "Infinity" in text:  # Python reads and writes them, jsonb does not take them
+        text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
+    return text
 
 
 def _column(model: type[models.Model], name: str) -> "Field[Any, Any]":

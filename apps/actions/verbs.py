@@ -160,11 +160,17 @@ class Step(Move):
 
 @dataclass(frozen=True)
 class Lead:
-    """The rows that lead, the verb that is run on them, and which of the following rows each leads."""
+    """The rows that lead, the verb that is run on them, and the rows that follow, with the column of their leader."""
 
     verb: "Move"
     rows: QuerySet[Any]
-    followers: Mapping[UUID, UUID]
+    following: QuerySet[Any]
+    by: str
+
+    @property
+    def followers(self) -> dict[UUID, UUID]:
+        """Return which row follows each leading one; read once for each time it is asked."""
+        return dict(self.following.values_list(self.by, "pk"))
 
 
 @dataclass(frozen=True)

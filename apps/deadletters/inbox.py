@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.apps import apps
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.actions import statements
-from apps.actions.verbs import Lead, Move, Moved, Step, kind_of
+from apps.actions.verbs import Acted, Lead, Move, Moved, Step, kind_of, nouns
 from apps.deadletters.fingerprints import fingerprint
 from apps.deadletters.models import DeadLetter
 
@@ -17,10 +16,10 @@ def opened(moved: Moved) -> None:
     """Open a dead letter for each source that gave up; one that is known already is reopened with its repeats."""
     kind = kind_of(moved.move.model)
     letters = {letter.source_id: letter for letter in _written(kind, moved)}
-    known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters).values_list("source_id", "pk")
-    for source_id, key in known:
-        letter = letters.pop(source_id)
-        _follow(DeadLetter.reopen, DeadLetter.objects.filter(pk=key), moved, **_told(letter))
+    known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters)
+    again = {key: _told(letters.pop(source_id)) for source_id, key in known.values_list("source_id", "pk")}
+    if again:
+        _follow(DeadLetter.reopen, known, moved, each=again)
     DeadLetter.objects.bulk_create(letters.values())
 
 
@@ -51,22 +50,22 @@ def restored(moved: Moved) -> None:
 
 def leads(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
     """Return, for a verb asked for on dead letters, the verb of each kind of source and the sources it runs on."""
-    found: dict[str, dict[Any, Any]] = {}
-    for key, kind, source_id in rows.values_list("pk", "source_kind", "source_id"):
-        found.setdefault(kind, {})[source_id] = key
-    return list(_leads(verb, found))
+    return [_lead(model, verb, rows.filter(source_kind=kind_of(model))) for model in sources()]
 
 
-def _leads(verb: Move, found: dict[str, dict[Any, Any]]) -> Iterator[Lead]:
-    for kind, followers in found.items():
-        model: Any = apps.get_model(kind)
-        leading = getattr(model, model.dead_letter_verbs[verb.name])
-        yield Lead(leading, model._default_manager.filter(pk__in=list(followers)), followers)
+def sources() -> list[type[Acted]]:
+    """Return the nouns that leave dead letters: those that say which of their verbs a dead letter's verbs run."""
+    return [model for model in nouns() if hasattr(model, "dead_letter_verbs")]
+
+
+def _lead(model: Any, verb: Move, letters: QuerySet[Any]) -> Lead:
+    leading = getattr(model, model.dead_letter_verbs[verb.name])
+    return Lead(leading, model._default_manager.filter(pk__in=letters.values("source_id")), letters, by="source_id")
 
 
 def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
     columns: dict[str, str] = moved.move.model.dead_letter  # type: ignore[attr-defined] # every source names them
-    for row in moved.rows.values("pk", *columns.values()):
+    for row in moved.rows.order_by("pk").values("pk", *columns.values()):
         told = {name: row[column] or "" for name, column in columns.items()}
         told["message"] = told["message"] or _("no error was recorded")
         cause = fingerprint(kind, told["service"], told["error_type"], message=told["message"])
@@ -81,6 +80,7 @@ def _letters(moved: Moved) -> QuerySet[DeadLetter]:
     return DeadLetter.objects.filter(source_kind=kind_of(moved.move.model), source_id__in=list(moved.ids))
 
 
-def _follow(step: Step, letters: QuerySet[DeadLetter], moved: Moved, **given: Any) -> None:
+def _follow(step: Step, letters: QuerySet[DeadLetter], moved: Moved, each: Any = None, **given: Any) -> None:
     """Move the letters of what moved; those that stand elsewhere already stay, without a word."""
-    statements.move(step, letters, limit=len(moved.ids), given=given, run_id=moved.run_id, actor_name=moved.actor_name)
+    who: dict[str, Any] = {"run_id": moved.run_id, "actor_name": moved.actor_name}
+    statements.move(step, letters, limit=len(moved.ids), given=given, each=each, **who)
