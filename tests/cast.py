@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.actions import leases
 from apps.actions.actors import Actor, Door
+from apps.actions.selections import Selection
 from apps.deadletters.models import DeadLetter
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
@@ -81,3 +82,13 @@ def refreshed(operations: Iterable[PendingOperation]) -> list[PendingOperation]:
 def letter_of(operation: PendingOperation) -> DeadLetter:
     """Return the dead letter of an operation."""
     return DeadLetter.objects.get(source_id=operation.pk)
+
+
+def ticked(*operations: PendingOperation) -> Selection:
+    """Select operations by their ids."""
+    return Selection.ticked(PendingOperation, [operation.pk for operation in operations])
+
+
+def matching(**filters: str) -> Selection:
+    """Select operations by the words of a filter."""
+    return Selection.matching(PendingOperation, filters)
