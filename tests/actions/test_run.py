@@ -4,6 +4,7 @@ from apps.actions import running
 from apps.actions.actors import Actor, Door
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.running import run
+from apps.actions.selections import Selection
 from apps.actions.verbs import NotFound, Refused
 from apps.operations.models import PendingOperation
 from tests.cast import Company, letter_of, matching, ticked
@@ -108,9 +109,9 @@ def test_an_ambiguous_operation_is_not_retried_even_in_bulk(company: Company, as
 
 
 def test_one_id_that_is_not_there_moves_nothing(company: Company, as_ana: Actor) -> None:
-    ids = [company.operations["failed"][0].pk, "0192f0c1-2b3c-7def-8a90-0123456789ab"]
+    ids = [str(company.operations["failed"][0].pk), "0192f0c1-2b3c-7def-8a90-0123456789ab"]
     with pytest.raises(NotFound, match="1 of 2 rows are not there"):
-        run(retry, running.Selection.ticked(PendingOperation, ids), as_ana)
+        run(retry, Selection.ticked(PendingOperation, ids), as_ana)
     assert not ActionItem.objects.filter(verb="retry").exists()
 
 
