@@ -5,7 +5,7 @@ import re
 
 _VARIES = [
     (re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I), "<id>"),
-    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "<mail>"),
+    (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+|[\w+-]\*{3}@[\w-]…"), "<mail>"),  # in full, or masked
     (re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?(?:Z|[+-]\d{2}:?\d{2})?)?"), "<date>"),
     (re.compile(r"\d{2}/\d{2}/\d{4}"), "<date>"),
     (re.compile(r"\d{3}\.\d{3}\.\d{3}-\d{2}|\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}"), "<document>"),

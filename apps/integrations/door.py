@@ -190,6 +190,9 @@ class _Errand:
     def outcome_of(self, end: Exception) -> Outcome:
         """Say what it comes to that the connector's steps ended so."""
         match end:
+            case StopIteration(value=Outcome(failure_class=FailureClass.UNKNOWN) as outcome):
+                # Nobody has heard of such an answer, so nobody can say that it was a refusal.
+                return replace(outcome, failure_class=self._unless_risked(FailureClass.UNKNOWN))
             case StopIteration(value=Outcome() as outcome):
                 return outcome
             case Unanswered():

@@ -3,12 +3,11 @@
 import json
 import re
 import time
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for_any
 from dataclasses import dataclass
 from functools import partial
-from ipaddress import ip_network
 from urllib.parse import urlencode
 
 import requests
@@ -39,13 +38,6 @@ class Policy:
     connect_seconds: float = 5.0
     deadline_seconds: float = 30.0
     max_bytes: int = 5 * 1024 * 1024
-
-    @classmethod
-    def of(cls, base_url: str, networks: Iterable[str], connect_seconds: float, deadline_seconds: float) -> "Policy":
-        """Return the policy of a service: its calls may use the port of its base URL and no other."""
-        parts = URL.fullmatch(base_url)
-        ports = frozenset({_port(parts)} if parts else ())
-        return cls(tuple(map(ip_network, networks)), ports, connect_seconds, deadline_seconds)
 
 
 def send(request: requests.Request, policy: Policy, names: Names | None = None) -> requests.Response:

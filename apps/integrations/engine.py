@@ -17,7 +17,7 @@ from apps.integrations.outcome import EgressRefused, Unanswered
 
 CONNECTIONS = 512
 """Open at once, and kept for reuse. `select` does not see file descriptors above 1,023."""
-HEADER_LINES, HEADER_BYTES = 200, 64 * 1024
+HEADER_BYTES = 64 * 1024
 UNTRUSTED = (pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR)
 
 ALWAYS = {
@@ -191,8 +191,8 @@ class _Handle:
             self.lines.clear()
         self.lines.append(line)
         self.header_size += len(line)
-        if len(self.lines) > HEADER_LINES or self.header_size > HEADER_BYTES:
-            return self._refuse_size(_("its headers are longer than %s bytes or lines") % HEADER_BYTES)
+        if self.header_size > HEADER_BYTES:
+            return self._refuse_size(_("its headers are longer than %s bytes") % HEADER_BYTES)
         return None
 
     def _take_body(self, chunk: bytes) -> int | None:

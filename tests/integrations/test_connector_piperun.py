@@ -185,6 +185,11 @@ def test_a_person_whose_cpf_is_there_but_not_found_is_refused() -> None:
     assert (outcome.failure_class, list(outcome.errors)) == (FailureClass.PERMANENT_DATA, ["cpf"])
 
 
+def test_a_look_for_the_cpf_that_is_refused_is_made_again_later() -> None:
+    outcome, _asked = performed(order("person.create", SITE), TAKEN, answer(429, {}))
+    assert outcome.failure_class == FailureClass.RATE_LIMITED
+
+
 # Updating
 
 

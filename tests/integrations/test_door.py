@@ -184,6 +184,22 @@ def test_a_connector_that_breaks_after_a_risky_call_leaves_it_ambiguous(listen: 
     assert outcome.failure_class == FailureClass.AMBIGUOUS
 
 
+@pytest.mark.parametrize(
+    ("doubles", "failure_class"),
+    [(Doubles.LOOKUP, FailureClass.AMBIGUOUS), (Doubles.NATIVE_KEY, FailureClass.UNKNOWN)],
+)
+def test_an_unheard_of_answer_to_a_risky_call_is_ambiguous(
+    doubles: Doubles, failure_class: FailureClass, listen: Listen
+) -> None:
+    listener = listen(answering("200 OK"))
+
+    def puzzled() -> Steps:
+        yield requests.Request("POST", f"{listener.url}/x")
+        return Outcome(FailureClass.UNKNOWN, "not JSON")
+
+    assert carry_out(puzzled(), open_to(listener), doubles).outcome == Outcome(failure_class, "not JSON")
+
+
 # Just before a call that may not be repeated
 
 

@@ -171,10 +171,10 @@ def _look_for_document(noun: Noun, order: Order) -> Look:
     """Find the record that holds the document already, to link it."""
     wanted = {noun.document: order.payload[noun.document]}
     found = yield from _scan(noun, replace(order, called_at=None), wanted)
-    if found and found.succeeded:
-        message = _("It was already there: %s is taken by this record.") % noun.document
-        return replace(found, failure_class=FailureClass.DUPLICATE, message=message)
-    return None
+    if found is None or found.unsure:
+        return None
+    message = _("It was already there: %s is taken by this record.") % noun.document
+    return replace(found, failure_class=FailureClass.DUPLICATE, message=message) if found.succeeded else found
 
 
 def _scan(noun: Noun, order: Order, wanted: Row) -> Look:
