@@ -26,6 +26,7 @@ URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9_.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
     r"(?::(?P<port>\d{1,5}))?(?:[/?][!-~]*)?"
 )
+STRICT = json.JSONEncoder(allow_nan=False)
 HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+[:;][ -~\t]*")
 
 
@@ -195,7 +196,7 @@ def _prepared(request: requests.Request) -> tuple[str, str, list[str], bytes | N
 def _body(request: requests.Request) -> tuple[bytes | None, str]:
     data = request.data
     if request.json is not None and not data:
-        return json.dumps(request.json, allow_nan=False).encode(), "application/json"
+        return STRICT.encode(request.json).encode(), "application/json"
     if isinstance(data, bytes | str):
         return (data.encode() if isinstance(data, str) else data), ""
     return (urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded") if data else (None, "")

@@ -1,9 +1,8 @@
 """The one engine: libcurl moves the bytes of hundreds of transfers at once, in the one thread that made the engine."""
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import pycurl
 import requests
@@ -35,8 +34,7 @@ ALWAYS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Transfer:
+class Transfer(NamedTuple):
     """One request in the engine's terms. `pin` is libcurl's RESOLVE line; `may_dial` has the last word on an address."""
 
     method: str

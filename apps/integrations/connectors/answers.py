@@ -23,6 +23,13 @@ MISTAKEN = {405, 415, 501}
 """We speak to it in a way it never understands."""
 
 
+def _not_json(word: str) -> None:
+    raise ValueError(word)
+
+
+STRICT = json.JSONDecoder(parse_constant=_not_json)
+
+
 def by_status(response: requests.Response, repeatable: bool, message: str = "") -> Outcome:
     """Classify an answer by its status alone, as `contracts` §10 has it. `message` is what its body says."""
     failure_class = _class_of(response, repeatable)
@@ -40,7 +47,7 @@ def sentence(response: requests.Response, message: str = "") -> str:
 def json_of(response: requests.Response) -> Any:
     """Return the body as JSON that PostgreSQL can keep, or None where it is none, as with NaN in it."""
     try:
-        body = json.loads(response.content.decode("utf-8-sig"), parse_constant=_not_json)
+        body = STRICT.decode(response.content.decode("utf-8-sig"))
         return _kept(body) if UNKEPT.search(response.content) else body
     except (ValueError, RecursionError):
         return None
@@ -61,10 +68,6 @@ def _kept(value: Any) -> Any:
     if isinstance(value, list):
         return [_kept(item) for item in value]
     return storable(value) if isinstance(value, str) else value
-
-
-def _not_json(word: str) -> None:
-    raise ValueError(word)
 
 
 def _class_of(response: requests.Response, repeatable: bool) -> FailureClass | None:
