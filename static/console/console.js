@@ -61,5 +61,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(name, () => showStale(true));
 document.addEventListener("htmx:afterSwap", () => showStale(false));
 
+// The stock two-box selector labels a bare span, which nothing reads out: as a picture it is read.
+addEventListener("load", () => document.querySelectorAll("span.help-tooltip").forEach((hint) => hint.setAttribute("role", "img")));
+
 markTheme();
 document.querySelectorAll("#result_list").forEach(nameCells);

@@ -422,7 +422,7 @@ urlpatterns = [
     path("gallery/preview/", show_preview),
     path("gallery/run/", show_run),
     path("gallery/history/", show_history),
-    path("gallery/list/", show_list),
+    path("gallery/list/", admin.site.admin_view(show_list)),
     path("gallery/detail/", show_detail),
     path("", include("opsconsole.urls")),
 ]
