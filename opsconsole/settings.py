@@ -32,6 +32,9 @@ DEBUG = False
 DATA_DIR = Path(env.str("OPS_DATA_DIR", default=str(BASE_DIR / ".data")))
 PORT = env.int("OPS_PORT", default=8000)
 PUBLIC_URL = env.str("OPS_PUBLIC_URL", default=f"http://localhost:{PORT}")
+SIMULATOR_URL = env.str(
+    "OPS_SIMULATOR_URL", default=""
+)  # where it is set, every page says that the far ends are played
 SECRET_KEY = secret("SECRET_KEY")
 API_KEY_PEPPER = secret("API_KEY_PEPPER", default=SECRET_KEY)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])

@@ -98,7 +98,7 @@ def environment() -> str:
 @register.simple_tag
 def simulated() -> bool:
     """Say whether a simulator plays the far ends here."""
-    return bool(getattr(settings, "SIMULATOR_URL", ""))
+    return bool(settings.SIMULATOR_URL)
 
 
 @register.filter

@@ -10,7 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -37,9 +37,6 @@ class Look:
         return f"{self.theme}-{self.language}-{self.width}"
 
 
-LOOKS = [Look(theme, language) for theme in ("light", "dark") for language in ("en", "pt-br")]
-
-
 @dataclass
 class Screen:
     """A page under watch: what it complains of, whom it asks, and whether everybody can read it."""
@@ -52,20 +49,27 @@ class Screen:
         self.page.on("console", lambda message: self._note(message.type in {"error", "warning"}, message.text))
         self.page.on("pageerror", lambda error: self._note(True, str(error)))
         self.page.on("request", lambda request: self._note(self._foreign(request.url), f"asks {request.url}"))
-        self.page.on("dialog", lambda dialog: (self._note(True, f"dialog {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._refuse)
 
     def _note(self, wrong: bool, words: str) -> None:
         if wrong:
             self.problems.append(words)
 
+    def _refuse(self, dialog: Dialog) -> None:
+        self._note(True, f"dialog {dialog.message}")
+        dialog.dismiss()
+
     def _foreign(self, url: str) -> bool:
         return urlsplit(url).scheme in {"http", "https"} and not url.startswith(self.base)
 
     def open(self, path: str) -> Page:
-        """Go to a path of the console and wait until it is quiet."""
+        """Go to a path of the console and wait until it is loaded."""
         self.page.goto(self.base + path)
-        self.page.wait_for_load_state("networkidle")
         return self.page
+
+    def wear(self, theme: str) -> None:
+        """Show the page in another theme, as the switch does."""
+        self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
 
 
 def audit(screen: Screen) -> None:
@@ -73,6 +77,7 @@ def audit(screen: Screen) -> None:
     # Before axe, which writes styles of its own and so makes reports that are not ours.
     assert screen.problems == []
     found: dict[str, Any] = Axe().run(screen.page, options=RULES).response
+    screen.problems.clear()
     undecided = [rule for rule in found["incomplete"] if rule["id"] not in UNDECIDED]
     assert [told(rule) for rule in found["violations"] + undecided] == []
 
