@@ -138,7 +138,7 @@ class ActionRun(Leased):
         _("Advance"),
         sources=[Status.QUEUED, Status.RUNNING],
         target=Status.RUNNING,
-        sets={"crashes": Case(When(status="running", then=F("crashes") + 1), default=F("crashes"))},
+        sets={"crashes": F("crashes") + Case(When(status="running", then=1), default=0)},
     )
     """A worker takes the run to release its next rows. A crash in between repeats nothing: batch and progress commit together."""
     wait = Step(
