@@ -1,12 +1,12 @@
 import pytest
 from django.db.models.functions import Now
 
-from apps.actions import pacing, running, statements
+from apps.actions import leases, pacing, running, statements
 from apps.actions.actors import Actor
 from apps.actions.models import ActionRun
 from apps.actions.running import run
 from apps.actions.selections import Selection
-from apps.actions.verbs import Refused
+from apps.actions.verbs import Refused, Verb
 from apps.operations.models import PendingOperation
 from tests.cast import Company, complete, matching
 
@@ -74,9 +74,9 @@ def test_a_run_that_fells_its_workers_is_stopped(waiting: ActionRun, monkeypatch
 
 
 def test_a_stale_worker_writes_nothing_into_a_run_that_another_holds(waiting: ActionRun) -> None:
-    (stale,) = pacing.leases.take(ActionRun.advance, pacing.waiting()[:1])
+    (stale,) = leases.take(ActionRun.advance, pacing.waiting()[:1])
     lapse(waiting)
-    pacing.leases.take(ActionRun.advance, pacing.waiting()[:1])
+    leases.take(ActionRun.advance, pacing.waiting()[:1])
     with pytest.raises(running.Lost):
         running.release(stale, 3)
     assert pending() == 0
@@ -92,7 +92,7 @@ def test_a_paused_run_releases_nothing_more(waiting: ActionRun, as_ana: Actor) -
 def test_a_pause_in_the_middle_of_a_batch_takes_the_batch_back(
     waiting: ActionRun, as_ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (held,) = pacing.leases.take(ActionRun.advance, pacing.waiting()[:1])
+    (held,) = leases.take(ActionRun.advance, pacing.waiting()[:1])
     press(ActionRun.pause, waiting, as_ana)
     with pytest.raises(running.Lost):
         running.release(held, 3)
@@ -144,8 +144,7 @@ def test_of_two_runs_that_wait_each_has_its_turn(waiting: ActionRun, as_ana: Act
     assert [pacing.take_turn(), pacing.take_turn()] == [waiting, other]
 
 
-def press(verb: object, waiting: ActionRun, actor: Actor, **given: str) -> None:
-    assert isinstance(verb, running.Verb)
+def press(verb: Verb, waiting: ActionRun, actor: Actor, **given: str) -> None:
     run(verb, Selection.ticked(ActionRun, [waiting.pk]), actor, given=given)
     waiting.refresh_from_db()
 
@@ -157,7 +156,7 @@ def finish(waiting: ActionRun) -> None:
 
 
 def lapse(waiting: ActionRun) -> None:
-    ActionRun.objects.filter(pk=waiting.pk).update(lease_until=Now() - pacing.leases.LEASE)
+    ActionRun.objects.filter(pk=waiting.pk).update(lease_until=Now() - leases.LEASE)
 
 
 def pending() -> int:
