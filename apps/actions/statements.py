@@ -127,7 +127,9 @@ def _picked(step: Move, rows: QuerySet[Any], limit: int) -> Sql:
 
 
 def _locked(rows: QuerySet[Any], *columns: str, skip: bool = False) -> Sql:
-    sql, params = rows.values_list(*columns).query.sql_with_params()
+    # Not elided: a selection that can be told to be empty (pk in []) is still a statement, which finds nothing.
+    compiler = rows.values_list(*columns).query.get_compiler(connection=connection, elide_empty=False)
+    sql, params = compiler.as_sql()
     table = _quoted(rows.model._meta.db_table)
     return f"{sql} FOR NO KEY UPDATE OF {table}{' SKIP LOCKED' if skip else ''}", list(params)
 
