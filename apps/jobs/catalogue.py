@@ -9,3 +9,6 @@ SWEEPS = (
 
 TICK_SECONDS = 5
 """How often beat ticks. What no message speaks of waits so long at most."""
+
+BACKLOGS = ("apps.operations.backlog.backlogs",)
+"""Who keeps work in queues and for services: each says, by "queue" or "service", how much waits and since when."""

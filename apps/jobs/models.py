@@ -1,5 +1,7 @@
 """Queues and tenants that can be paused, and the heartbeats of everything that must not fall silent."""
 
+import datetime as dt
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -121,6 +123,10 @@ class Tenant(Pausable):
         return self.slug
 
 
+MISSED = 3
+"""So many missed intervals make a heartbeat a dead one."""
+
+
 class Heartbeat(models.Model):
     """When something that must run at intervals last did: three missed intervals are shown as a dead man's switch."""
 
@@ -135,3 +141,7 @@ class Heartbeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def silent_at(self, moment: dt.datetime) -> bool:
+        """Say whether it had missed three intervals at a moment of the database's clock."""
+        return moment - self.beat_at > MISSED * dt.timedelta(seconds=self.interval_seconds)

@@ -59,7 +59,23 @@ class PressedForm(ActionForm):
     key = forms.CharField(widget=forms.HiddenInput, required=False)
 
 
-class VerbAdmin(admin.ModelAdmin[Noun]):
+class ReadOnly:
+    """For rows that are not policy: nothing is added, changed or deleted by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Rows come from the work itself."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows move by verbs and steps."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Rows leave by retention."""
+        return False
+
+
+class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
     """A noun's pages. Nothing is added, changed or deleted here: its verbs are the pens."""
 
     list_per_page = 50
@@ -69,18 +85,6 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
     preserve_filters = False
     references: tuple[tuple[Any, str], ...] = ()
     """Where to read on before pressing: words and address."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Rows come from the work itself."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Noun | None = None) -> bool:
-        """Rows move by verbs."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Noun | None = None) -> bool:
-        """Rows leave by retention."""
-        return False
 
     # What is declared on the model
 
@@ -137,15 +141,18 @@ class VerbAdmin(admin.ModelAdmin[Noun]):
         if request.headers.get("HX-Target") == "tabs":
             response.template_name = "console/tabs.html"
             return
-        self._give_verbs(request, changes.result_list)
+        self.complete_rows(request, changes.result_list)
         if context["action_form"]:
             context["action_form"].fields["key"].initial = token_hex(16)
         if changes.refusal:
             context["banner"] = {"state": "failed", "words": changes.refusal}
             response.status_code = changes.refusal.http_status
 
-    def _give_verbs(self, request: HttpRequest, rows: list[Any]) -> None:
-        """Let each row know its legal verbs: found for the whole page at once, by the condition that `run` uses."""
+    def complete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        """Let each row of a page know its legal verbs: found for all at once, by the condition that `run` uses.
+
+        A noun adds what its columns show and what does not stand in its row.
+        """
         permitted = self.permitted(request)
         told = refusals(self.model, [row.pk for row in rows]) if permitted else {}
         for row in rows:

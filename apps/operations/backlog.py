@@ -1,0 +1,42 @@
+"""How much waits and since when, from the database's own counts: no operation is scanned for it."""
+
+import datetime as dt
+from typing import Literal
+from uuid import UUID
+
+from django.db.models import Sum, Value
+from django.db.models.fields import UUIDField
+
+from apps.jobs.backlog import Backlog
+from apps.operations.models import PendingOperation, Tally
+
+
+def backlogs(lane: Literal["queue", "service"]) -> dict[UUID, Backlog]:
+    """Return what waits in each queue, or for each service."""
+    waiting = _waiting()
+    oldest = _oldest(list(waiting))
+    found: dict[UUID, Backlog] = {}
+    for place, count in waiting.items():
+        key = place[0] if lane == "queue" else place[1]
+        known, since = found.get(key, (0, None))
+        found[key] = (known + count, min(filter(None, (since, oldest.get(place))), default=None))
+    return found
+
+
+def _waiting() -> dict[tuple[UUID, UUID], int]:
+    """Return how many operations are pending for each queue and service that has any."""
+    pending = Tally.objects.filter(status=PendingOperation.Status.PENDING, archived=False)
+    sums = pending.values_list("queue_id", "service_id").annotate(Sum("change"))
+    return {(queue, service): count for queue, service, count in sums if count > 0}
+
+
+def _oldest(places: list[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], dt.datetime]:
+    """Return when the oldest of each queue and service fell due: one look at the head of an index each, in one query."""
+    heads = [
+        PendingOperation.objects.filter(queue=queue, service=service, status=PendingOperation.Status.PENDING)
+        .order_by("due_at")
+        .values_list(Value(queue, UUIDField()), Value(service, UUIDField()), "due_at")[:1]
+        for queue, service in places
+    ]
+    found = heads[0].union(*heads[1:], all=True) if heads else []
+    return {(queue, service): due_at for queue, service, due_at in found}
