@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.actions.admin import VerbAdmin
 from apps.actions.admin.pages import Told, age, line
+from apps.actions.verbs import Verb
 from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
 from apps.deadletters.models import DeadLetter
@@ -44,7 +45,6 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
 
     def told_cause(self, request: HttpRequest, cause: Cause) -> Told:
         """Return a cause as console/failure.html reads it."""
-        words = {"status": str(DeadLetter.Status.UNRESOLVED), "cause": cause.fingerprint}
         return {
             "id": f"cause-{cause.fingerprint[:8]}",
             "count": cause.count,
@@ -55,14 +55,19 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
             "advice": ADVICE.get(FailureClass(cause.sample.failure_class), ""),
             "url": f"{self.list_url()}?status=unresolved&cause={cause.fingerprint}",
             "verbs": [
-                {
-                    "label": f"{verb.label} {cause.count}",
-                    "url": self.verb_url(verb, filters=words),
-                    "danger": verb.danger,
-                }
+                self._button(request, cause, verb)
                 for name, verb in self.permitted(request).items()
-                if name in _offered(cause)
+                if name in offered(cause)
             ],
+        }
+
+    def _button(self, request: HttpRequest, cause: Cause, verb: Verb) -> Told:
+        words = {"status": str(DeadLetter.Status.UNRESOLVED), "cause": cause.fingerprint}
+        return {
+            "label": f"{verb.label} {cause.count}",
+            "url": self.verb_url(verb, filters=words),
+            "danger": verb.danger,
+            "fields": [("back", request.path)],
         }
 
     def told(self, request: HttpRequest, row: DeadLetter) -> Told:
@@ -120,7 +125,7 @@ ADVICE = {
 """What to do first, by failure class."""
 
 
-def _offered(cause: Cause) -> tuple[str, ...]:
+def offered(cause: Cause) -> tuple[str, ...]:
     """Return the verbs that make sense for a whole cause: nobody sends again in bulk what may have arrived."""
     if cause.sample.failure_class in (FailureClass.AMBIGUOUS, FailureClass.POISON):
         return ("resolve",)

@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import models
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -28,6 +29,7 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
     """Services: does each answer, what holds it, what waits for it (S0-27, S0-28, S0-31, S0-32)."""
 
     form = ServiceForm
+    formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     list_display = ("slug", "state", "breaker_state", "waiting", "hold", "probed", "row_verbs")
     list_select_related = ("breaker",)
     readonly_fields = ("breaker_facts", "waiting", "hold", "probed", "secrets", "paused")

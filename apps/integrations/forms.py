@@ -21,14 +21,6 @@ class ServiceForm(forms.ModelForm[Service]):
 
     connector = forms.ChoiceField(label=gettext_lazy("connector"))
 
-    class Meta:
-        model = Service
-        fields = (
-            *("slug", "name", "connector", "base_url", "credentials", "options", "allowed_networks"),
-            *("connect_seconds", "deadline_seconds", "max_in_flight", "rate_per_second", "burst"),
-            *("max_retries", "backoff_base_seconds", "backoff_cap_seconds"),
-        )
-
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "connector" in self.fields:

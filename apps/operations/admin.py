@@ -3,7 +3,6 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Sum
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
@@ -16,7 +15,8 @@ from apps.actions.admin.pages import Told, age, badge, line, newest_first, told_
 from apps.actions.models import history_of
 from apps.actions.verbs import kind_of
 from apps.deadletters.models import DeadLetter
-from apps.operations.models import Attempt, PendingOperation, Tally
+from apps.operations.backlog import counts
+from apps.operations.models import Attempt, PendingOperation
 
 ATTEMPTS_SHOWN = 100
 
@@ -61,8 +61,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
 
     def state_counts(self) -> dict[str, tuple[int, bool]]:
         """The database keeps these counts exactly: nothing is scanned."""
-        found = dict(Tally.objects.filter(archived=False).values_list("status").annotate(Sum("change")))
-        return {status: (max(found.get(status, 0), 0), False) for status in PendingOperation.Status.values}
+        return {status: (count, False) for status, count in counts().items()}
 
     def told(self, request: HttpRequest, row: PendingOperation) -> Told:
         return super().told(request, row) | {"lead": self._lead(row), "payload": row.payload}

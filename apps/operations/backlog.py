@@ -40,3 +40,9 @@ def _oldest(places: list[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], dt.datet
     ]
     found = heads[0].union(*heads[1:], all=True) if heads else []
     return {(queue, service): due_at for queue, service, due_at in found}
+
+
+def counts() -> dict[str, int]:
+    """Return how many operations stand in each state, archived ones left out (S0-8)."""
+    found = dict(Tally.objects.filter(archived=False).values_list("status").annotate(Sum("change")))
+    return {status: max(found.get(status, 0), 0) for status in PendingOperation.Status.values}

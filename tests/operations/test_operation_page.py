@@ -1,6 +1,7 @@
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django.fixtures import Settings
 
 from apps.actions.actors import Actor
 from apps.actions.running import run
@@ -79,8 +80,8 @@ def test_an_id_that_is_not_there_leads_back_with_a_sentence(page: Client, compan
     assert page.get(f"{LIST}nonsense/change/").status_code == 302
 
 
-def test_the_references_of_the_runbook_are_linked(page: Client, company: Company, settings: object) -> None:
-    settings.RUNBOOKS_URL = "https://docs.example.com/docs/runbooks/"  # type: ignore[attr-defined]
+def test_the_references_of_the_runbook_are_linked(page: Client, company: Company, settings: Settings) -> None:
+    settings.RUNBOOKS_URL = "https://docs.example.com/docs/runbooks/"
     text = page.get(address(company.operations["failed"][0])).content.decode()
     assert "https://docs.example.com/docs/runbooks/rotacionar-credenciais.md" in text
     assert "https://docs.example.com/.context/docs/architecture.md#sistema-de-fallback-para-crm-tech-030" in text

@@ -1,0 +1,358 @@
+"""The home page: is anything wrong, since when, how bad, what do I press.
+
+Each part of the page asks again for itself, so each is made of a few indexed queries: counts come from the database's
+own tally, causes from the unresolved dead letters alone.
+"""
+
+import datetime as dt
+from functools import cached_property
+from secrets import token_hex
+from typing import Any, TypedDict, cast
+
+import redis
+from django.conf import settings
+from django.contrib import admin
+from django.db.models import Count, Q
+from django.db.models.functions import Now, TruncHour
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.actions.admin import VerbAdmin, line
+from apps.actions.models import ActionItem
+from apps.actions.running import database_now
+from apps.actions.verbs import Acted
+from apps.deadletters.admin import DeadLetterAdmin
+from apps.deadletters.causes import Cause, causes
+from apps.deadletters.failures import FailureClass
+from apps.deadletters.models import DeadLetter
+from apps.integrations.models import CircuitBreaker, Service
+from apps.jobs.models import Heartbeat, Queue, Tenant
+from apps.operations.backlog import backlogs, counts
+from apps.operations.models import PendingOperation
+
+Told = dict[str, Any]
+"""What a template is told of one thing; templates/home/home.html names the words."""
+
+BROKER_SECONDS = 0.3
+CAUSES_SHOWN = 8
+HOURS = 24
+LIST = "admin:operations_pendingoperation_changelist"
+
+
+class Home(TypedDict, total=False):
+    """What the home page is made of; a part of it is made of a part of these."""
+
+    headline: Told
+    banners: list[Told]
+    numbers: list[Told]
+    failures: list[Told]
+    services: list[Told]
+    paused: list[Told]
+    chart: Told | None
+    guide: Told | None
+    asked_at: dt.datetime
+
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "pulse": ("headline", "banners", "numbers", "asked_at"),
+    "guide": ("guide",),
+    "failures": ("failures",),
+    "services": ("services",),
+    "paused": ("paused",),
+    "chart": ("chart",),
+}
+"""What each part that refreshes itself is made of."""
+
+
+def home(request: HttpRequest, part: str = "") -> Home:
+    """Return the home page, or one part of it, as its templates read it."""
+    now = Situation(request)
+    words = PARTS[part] if part else [word for made_of in PARTS.values() for word in made_of]
+    return cast("Home", {word: getattr(now, word) for word in words})
+
+
+class Situation:
+    """How things stand at this moment, each asked for at most once."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self.asked_at = database_now()
+        self.guide: Told | None = None
+
+    # What is looked up
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many operations stand in each state."""
+        return counts()
+
+    @cached_property
+    def causes(self) -> list[Cause]:
+        """What failed, by cause."""
+        return causes(CAUSES_SHOWN)
+
+    @cached_property
+    def known_services(self) -> list[Service]:
+        """The services with their breakers."""
+        return list(Service.objects.select_related("breaker").order_by("slug"))
+
+    @cached_property
+    def waiting(self) -> dict[Any, tuple[int, dt.datetime | None]]:
+        """What waits for each service, and since when."""
+        return backlogs("service")
+
+    @cached_property
+    def by_hour(self) -> dict[str, list[int]]:
+        """Completed and failed operations of the last day, by hour, the oldest first."""
+        return {"completed": self._by_hour("completed_at"), "failed": self._by_hour("failed_at")}
+
+    @cached_property
+    def hours(self) -> list[dt.datetime]:
+        """The hours of the last day."""
+        this = timezone.localtime(self.asked_at).replace(minute=0, second=0, microsecond=0)
+        return [this - dt.timedelta(hours=back) for back in reversed(range(HOURS))]
+
+    def _by_hour(self, column: str) -> list[int]:
+        status = column.removesuffix("_at")
+        day = {f"{column}__gte": Now() - dt.timedelta(hours=HOURS), "status": status, "archived_at": None}
+        grouped = PendingOperation.objects.filter(**day).order_by().annotate(hour=TruncHour(column))
+        found = {hour.timestamp(): count for hour, count in grouped.values_list("hour").annotate(Count("pk"))}
+        return [found.get(hour.timestamp(), 0) for hour in self.hours]
+
+    # The one look
+
+    @property
+    def headline(self) -> Told:
+        """One sentence: is anything wrong, and since when."""
+        wrong = self._wrong()
+        if not wrong:
+            held = self.counts["pending"] > settings.PENDING_ALERT_THRESHOLD or self._silent is not None
+            words = _("Nothing failed, but look at the warnings above.") if held else _("Nothing is wrong.")
+            return {"state": "warning" if held else "completed", "words": words, "since": None}
+        words = ngettext("%(count)s thing needs you: %(what)s", "%(count)s things need you: %(what)s", len(wrong))
+        told = "; ".join(sentence for sentence, _since in wrong[:2]) + ("; …" if len(wrong) > 2 else ".")
+        since = min((moment for _words, moment in wrong if moment), default=None)
+        return {"state": "failed", "words": words % {"count": len(wrong), "what": told}, "since": since}
+
+    def _wrong(self) -> list[tuple[str, dt.datetime | None]]:
+        open_breakers = [
+            (
+                _("%(service)s: %(reason)s") % {"service": service.name, "reason": _reason(service)},
+                service.breaker.opened_at,
+            )
+            for service in self.known_services
+            if _breaker_status(service) in (CircuitBreaker.Status.OPEN, CircuitBreaker.Status.HALF_OPEN)
+        ]
+        failed = [(_told_cause(cause), cause.since) for cause in self.causes]
+        return [*open_breakers, *failed]
+
+    @property
+    def banners(self) -> list[Told]:
+        """What must not be overlooked, gravest first."""
+        found = [self._poison(), self._broker(), self._silent, *self._breached()]
+        return [banner for banner in found if banner]
+
+    def _poison(self) -> Told | None:
+        poison = DeadLetter.objects.filter(status=DeadLetter.Status.UNRESOLVED, failure_class=FailureClass.POISON)
+        count = poison[:1000].count()
+        if not count:
+            return None
+        words = ngettext(
+            "%(count)s operation killed its worker four times and was set aside as poison.",
+            "%(count)s operations killed their workers four times and were set aside as poison.",
+            count,
+        )
+        url = reverse("admin:deadletters_deadletter_changelist") + "?status=unresolved&class=poison"
+        return {"state": "failed", "words": words % {"count": count}, "url": url, "link": _("Look at it")}
+
+    def _broker(self) -> Told | None:
+        if broker_answers():
+            return None
+        words = _("The broker cannot be reached: work is kept, and starts when it is back.")
+        return {"state": "warning", "words": words}
+
+    @cached_property
+    def _silent(self) -> Told | None:
+        silent = [beat for beat in Heartbeat.objects.all() if beat.silent_at(self.asked_at)]
+        if not silent:
+            return None
+        words = _("%(names)s fell silent %(age)s ago: nothing is sent until the workers and beat run again.") % {
+            "names": ", ".join(beat.name for beat in silent),
+            "age": timesince(min(beat.beat_at for beat in silent), self.asked_at),
+        }
+        return {"state": "failed", "words": words, "url": reverse("admin:jobs_heartbeat_changelist"), "link": _("Look")}
+
+    def _breached(self) -> list[Told]:
+        """Both thresholds of runbook 0 are strict: 50 pending and 10 failed do not alert (S0-22)."""
+        pending, failed = self.counts["pending"], self.counts["failed"]
+        told = []
+        if pending > settings.PENDING_ALERT_THRESHOLD:
+            words = _("%(count)s operations are pending, more than %(most)s: check the CRM.")
+            told.append(_banner(words, pending, settings.PENDING_ALERT_THRESHOLD, "pending"))
+        if failed > settings.FAILED_ALERT_THRESHOLD:
+            words = _("%(count)s operations have failed, more than %(most)s: investigate the errors.")
+            told.append(_banner(words, failed, settings.FAILED_ALERT_THRESHOLD, "failed"))
+        return told
+
+    @property
+    def numbers(self) -> list[Told]:
+        """The figures in one row."""
+        above = _("alert above %(most)s")
+        pending, failed = self.counts["pending"], self.counts["failed"]
+        most_pending, most_failed = settings.PENDING_ALERT_THRESHOLD, settings.FAILED_ALERT_THRESHOLD
+        oldest = min((since for _count, since in self.waiting.values() if since), default=None)
+        return [
+            _tile(_("Pending"), pending, "pending", pending > most_pending, above % {"most": most_pending}),
+            _tile(_("Processing"), self.counts["processing"], "processing"),
+            _tile(_("Failed"), failed, "failed", failed > most_failed, above % {"most": most_failed})
+            | {"day": self.by_hour["failed"]},
+            _tile(_("Completed in a day"), sum(self.by_hour["completed"]), "completed")
+            | {"day": self.by_hour["completed"]},
+            {"label": _("Oldest due"), "value": None, "words": _age(oldest, self.asked_at), "url": _list("pending")},
+        ]
+
+    @property
+    def chart(self) -> Told | None:
+        """The day as one figure."""
+        completed, failed = self.by_hour["completed"], self.by_hour["failed"]
+        rows = zip(self.hours, completed, failed, strict=True)
+        return {
+            "id": "day",
+            "data_id": "day-data",
+            "title": _("The last 24 hours"),
+            "series": [
+                {"label": _("completed"), "state": "completed"},
+                {"label": _("failed and still waiting"), "state": "failed"},
+            ],
+            "rows": [{"at": at, "values": [good, bad]} for at, good, bad in rows],
+            "data": {
+                "times": [round(at.timestamp()) for at in self.hours],
+                "values": [completed, failed],
+                "labels": [_("completed"), _("failed and still waiting")],
+                "zone": timezone.get_current_timezone_name(),
+            },
+        }
+
+    # What to press
+
+    @property
+    def failures(self) -> list[Told]:
+        """What failed, by cause, each with what to press."""
+        pages = admin.site.get_model_admin(DeadLetter)
+        assert isinstance(pages, DeadLetterAdmin)  # noqa: S101 # registered so
+        return [pages.told_cause(self.request, cause) for cause in self.causes]
+
+    @property
+    def services(self) -> list[Told]:
+        """The services: do they answer, what holds them, what waits."""
+        return [self._service(service) for service in self.known_services]
+
+    def _service(self, service: Service) -> Told:
+        breaker = getattr(service, "breaker", None)
+        held = service.waits_until is not None and service.waits_until > self.asked_at
+        opens = breaker is not None and breaker.status != CircuitBreaker.Status.CLOSED
+        return {
+            "name": service.name,
+            "url": reverse("admin:integrations_service_change", args=[service.pk]),
+            "status": service.status,
+            "word": service.get_status_display(),
+            "breaker": _breaker_status(service),
+            "breaker_word": breaker.get_status_display() if breaker else _("no breaker yet"),
+            "opens_again_at": breaker.probe_due_at if breaker and opens else None,
+            "held_until": service.waits_until if held else None,
+            "held_because": service.waits_because,
+            "waiting": self.waiting.get(service.pk, (0, None))[0],
+            "probed_at": service.probed_at,
+            "probe_good": service.probe_ok,
+            "probe_words": line(service.probe_message),
+            "verbs": [
+                *self._buttons(service, "probe"),
+                *(self._buttons(breaker, "reset") if breaker and opens else []),
+            ],
+        }
+
+    @property
+    def paused(self) -> list[Told]:
+        """What people left paused or forced open, with who did it and why."""
+        rows = [
+            *Service.objects.filter(status=Service.Status.PAUSED),
+            *Queue.objects.filter(status=Queue.Status.PAUSED),
+            *Tenant.objects.filter(status=Tenant.Status.PAUSED),
+        ]
+        forced = CircuitBreaker.objects.filter(~Q(status="closed"), forced=True).select_related("service")
+        who = _who([row.pk for row in [*rows, *forced]])
+        told = [self._held(row, who, row.paused_at, row.paused_until, row.paused_reason, "resume") for row in rows]
+        return told + [self._held(row, who, row.opened_at, row.probe_due_at, row.reason, "reset") for row in forced]
+
+    def _held(self, row: Any, who: dict[Any, str], since: Any, until: Any, reason: str, verb: str) -> Told:
+        options = row._meta
+        return {
+            "what": f"{str(options.verbose_name).capitalize()} {row}",
+            "url": reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[row.pk]),
+            "who": who.get(row.pk, ""),
+            "since": since,
+            "until": until,
+            "reason": reason,
+            "verbs": self._buttons(row, verb),
+        }
+
+    def _buttons(self, row: Acted, *names: str) -> list[Told]:
+        pages = cast("VerbAdmin[Any]", admin.site.get_model_admin(type(row)))
+        permitted = pages.permitted(self.request)
+        fields = [("key", token_hex(16)), ("back", reverse("admin:index"))]
+        return [pages.told_verb(permitted[name], row, fields=fields) for name in names if name in permitted]
+
+
+def broker_answers() -> bool:
+    """Say whether the broker can be reached, within a moment. Asking changes nothing."""
+    limits = {"socket_timeout": BROKER_SECONDS, "socket_connect_timeout": BROKER_SECONDS}
+    try:
+        with redis.Redis.from_url(settings.REDIS_URL, **limits) as broker:
+            return bool(broker.ping())
+    except (redis.RedisError, OSError):
+        return False
+
+
+def _breaker_status(service: Service) -> str:
+    breaker = getattr(service, "breaker", None)
+    return str(breaker.status) if breaker else ""
+
+
+def _reason(service: Service) -> str:
+    return line(service.breaker.reason) or str(service.breaker.get_status_display())
+
+
+def _told_cause(cause: Cause) -> str:
+    told = {"count": cause.count, "title": cause.sample.title, "error": line(cause.sample.message)[:80]}
+    return _("%(count)s × %(title)s, %(error)s") % told  # noqa: RUF001 # the sign for times
+
+
+def _who(keys: list[Any]) -> dict[Any, str]:
+    """Return who held each row last."""
+    acts = ActionItem.objects.filter(object_id__in=keys, verb__in=["pause", "force_open"])
+    newest = acts.order_by("object_id", "-id").distinct("object_id")
+    return dict(newest.values_list("object_id", "actor_name"))
+
+
+def _tile(label: str, value: int, status: str, breached: bool = False, threshold: str = "") -> Told:
+    tile = {"label": label, "value": value, "url": _list(status), "breached": breached, "threshold": threshold}
+    return tile | {"state": status}
+
+
+def _banner(words: str, count: int, most: int, status: str) -> Told:
+    told = words % {"count": count, "most": most}
+    return {"state": "failed", "words": told, "url": _list(status), "link": _("Show them")}
+
+
+def _list(status: str) -> str:
+    return f"{reverse(LIST)}?status={status}"
+
+
+def _age(moment: dt.datetime | None, now: dt.datetime) -> str:
+    if moment is None or moment > now:
+        return _("nothing waits")
+    return timesince(moment, now, depth=1)

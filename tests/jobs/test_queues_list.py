@@ -1,0 +1,75 @@
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from apps.jobs.models import Heartbeat, Queue
+from tests.cast import Company
+
+LIST = "/admin/jobs/queue/"
+
+
+@pytest.fixture
+def page(client: Client, ana: User) -> Client:
+    client.force_login(ana)
+    return client
+
+
+def test_a_queue_shows_how_much_waits_and_since_when(page: Client, company: Company) -> None:
+    rows = {row.slug: row.backlog for row in page.get(LIST).context["cl"].result_list}
+    assert (rows["crm"][0], rows["books"][0]) == (2, 1)
+    assert rows["crm"][1] == min(operation.due_at for operation in company.operations["pending"])
+
+
+def test_a_queue_is_paused_with_a_reason(page: Client, company: Company) -> None:
+    url = f"{LIST}verbs/pause/?id={company.crm.pk}"
+    assert page.post(url).context["preview"].moving == 1
+    page.post(url, {"confirm": "yes", "reason": "year-end closing", "until": ""})
+    company.crm.refresh_from_db()
+    assert (company.crm.status, company.crm.paused_reason) == ("paused", "year-end closing")
+
+
+def test_a_pause_without_a_reason_is_refused_on_the_form(page: Client, company: Company) -> None:
+    answer = page.post(f"{LIST}verbs/pause/?id={company.crm.pk}", {"confirm": "yes", "reason": " "})
+    assert answer.status_code == 422
+    assert "Pause needs a reason." in answer.content.decode()
+
+
+def test_policy_is_changed_by_who_may_and_audited(page: Client, ana: User, company: Company) -> None:
+    url, form = f"{LIST}{company.crm.pk}/change/", {"slug": "crm", "name": "CRM", "concurrency": "7"}
+    assert page.post(url, form).status_code == 403
+    ana.user_permissions.add(Permission.objects.get(codename="change_queue"))
+    assert page.post(url, form).status_code == 302
+    assert Queue.objects.get(slug="crm").concurrency == 7
+    assert LogEntry.objects.filter(object_id=str(company.crm.pk), user=ana).count() == 1
+
+
+def test_a_form_cannot_write_the_state(page: Client, ana: User, company: Company) -> None:
+    ana.user_permissions.add(Permission.objects.get(codename="change_queue"))
+    form = {"slug": "crm", "name": "CRM", "concurrency": "7", "status": "paused", "paused_reason": "mine"}
+    page.post(f"{LIST}{company.crm.pk}/change/", form)
+    company.crm.refresh_from_db()
+    assert (company.crm.status, company.crm.paused_reason) == ("active", "")
+
+
+def test_the_list_keeps_its_number_of_queries(page: Client, company: Company) -> None:
+    page.get(LIST)
+    with CaptureQueriesContext(connection) as few:
+        page.get(LIST)
+    Queue.objects.bulk_create(Queue(slug=f"q{number}", name="more") for number in range(20))
+    with CaptureQueriesContext(connection) as many:
+        page.get(LIST)
+    assert len(many) == len(few) <= 18
+
+
+def test_heartbeats_are_shown_to_superusers(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    Heartbeat.objects.create(name="tick", interval_seconds=0)
+    assert "silent" in client.get("/admin/jobs/heartbeat/").content.decode()
+
+
+def test_the_ticker_s_own_pages_are_gone(client: Client, db: None) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    assert client.get("/admin/django_celery_beat/periodictask/").status_code == 404
