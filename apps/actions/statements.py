@@ -6,6 +6,7 @@ Django compiles the selection and every expression. What stands here is the fram
 
 import datetime as dt
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -18,6 +19,9 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from apps.actions.verbs import Given, Lead, Move, Moved, kind_of
+
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""NUL as JSON writes it, and not a backslash before the letters u0000."""
 
 Params = list[Any]
 Sql = tuple[str, Params]
@@ -214,7 +218,7 @@ def _text(value: Any, kind: str) -> str | None:
 
 
 def _json(value: Any) -> str:
-    text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False).replace("\\u0000", "\ufffd")
+    text = _NUL.sub("\\1\ufffd", json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
     if "NaN" in text or "Infinity" in text:  # Python reads and writes them, jsonb does not take them
         text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
     return text
