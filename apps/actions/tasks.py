@@ -1,21 +1,26 @@
 """What workers do for action runs. Every task begins by taking rows: a lost or doubled message changes nothing."""
 
 import logging
+import time
 from typing import Any
 
 from celery import Task, shared_task
-from celery.exceptions import OperationalError
 
 from apps.actions import pacing
 
-logger = logging.getLogger(__name__)
+log = logging.getLogger(__name__)
+
+QUIET_SECONDS = 5.0
+"""So long a process sends nothing after the broker failed it: nobody waits for a dead broker twice."""
+
+_quiet_until = 0.0
 
 
 @shared_task
 def advance() -> None:
     """Take up the runs that wait, each for one turn."""
     if pacing.take_turn() is not None and pacing.waiting().exists():
-        advance.delay()
+        wake(advance)
 
 
 @shared_task
@@ -26,8 +31,15 @@ def sweep() -> None:
 
 
 def wake(task: "Task[Any, Any]", *args: str) -> None:
-    """Send a wake-up, as a courtesy: what it speaks of is committed, and the sweep finds it without any message."""
+    """Send a wake-up, as a courtesy: what it speaks of is committed, and the sweep finds it without any message.
+
+    Call it after the commit (`transaction.on_commit`). It never raises.
+    """
+    global _quiet_until
+    if time.monotonic() < _quiet_until:
+        return
     try:
         task.apply_async(args)
-    except OperationalError as error:
-        logger.warning("No wake-up could be sent, the sweep will find the work: %s", error)
+    except Exception as error:  # whatever the broker's client makes of a dead broker
+        _quiet_until = time.monotonic() + QUIET_SECONDS
+        log.warning("The broker does not take wake-ups; the sweep finds the work: %s", error)
