@@ -1,5 +1,6 @@
 """One permission per verb, and the three groups that ship with them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.apps.config import AppConfig
@@ -30,6 +31,17 @@ def require(actor: Actor, verb: Verb) -> None:
         )
 
 
+def require_view(actor: Actor, model: type[Acted]) -> None:
+    """Raise `NotPermitted` where the actor may not look at the rows of a noun."""
+    permission = f"{model._meta.app_label}.view_{model._meta.model_name}"
+    if not actor.may(permission):
+        raise NotPermitted(
+            _("%(actor)s may not see %(plural)s. Ask a supervisor for the permission %(permission)s.")
+            % {"actor": actor.name, "plural": model._meta.verbose_name_plural, "permission": permission},
+            code="not_permitted",
+        )
+
+
 def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
     """After migrate: make the missing permissions of an app's verbs and give the new ones to the shipped groups.
 
@@ -40,7 +52,9 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
         if model._meta.app_label == sender.label:
             made = [_ship(model, verb, groups) for verb in verbs_of(model).values()]
             if all(made):  # the noun is new here
-                _ship_view(model, groups)
+                _ship_given(model, "view", groups.values())
+                if model.taken_in:
+                    _ship_given(model, "add", [groups["Operator"], groups["Supervisor"]])
 
 
 def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> bool:
@@ -56,9 +70,10 @@ def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> bool:
     return made
 
 
-def _ship_view(model: type[Acted], groups: dict[str, Group]) -> None:
-    view = Permission.objects.get(
-        content_type=ContentType.objects.get_for_model(model), codename=f"view_{model._meta.model_name}"
+def _ship_given(model: type[Acted], action: str, groups: Iterable[Group]) -> None:
+    """Hand out one of Django's own permissions."""
+    permission = Permission.objects.get(
+        content_type=ContentType.objects.get_for_model(model), codename=f"{action}_{model._meta.model_name}"
     )
-    for group in groups.values():
-        group.permissions.add(view)
+    for group in groups:
+        group.permissions.add(permission)

@@ -154,7 +154,7 @@ def run(
 
     The same form sent twice, or an open run over the same filter, leads to the run that is there already.
     Raises `NotPermitted`, `NotFound` (a ticked row is not there), `Invalid` (what was given is not what the verb
-    asks) and, where the one row asked for may not move, `Refused` with the sentence. A run of more than a thousand
+    asks) and, where the one ticked row may not move, `Refused` with the sentence. A run of more than a thousand
     rows, or a paced one, comes back `queued`: a worker, or `pacing.drive`, releases it.
     """
     require(actor, verb)
@@ -387,7 +387,7 @@ def _run_now(record: ActionRun, verb: Verb) -> ActionRun:
     ActionRun.objects.filter(pk=record.pk).update(started_at=Now(), released_at=Now())
     while not release(record, IN_REQUEST):  # rows may have come into the selection since they were counted
         pass
-    if record.total == 1 and not record.moved:
+    if "ids" in record.selection and record.total == 1 and not record.moved:
         raise _refusal(record)
     advance_to(record, ActionRun.watch if verb.paced and record.moved else ActionRun.settle)
     record.refresh_from_db()

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.actions.actors import Actor
-from apps.actions.verbs import Acted, ActedQuerySet, Invalid
+from apps.actions.verbs import Acted, ActedQuerySet, Invalid, UnknownFilter
 
 TICKED_AT_MOST = 1000
 """More rows than that are asked for by a filter."""
@@ -49,8 +49,13 @@ class Selection:
 
     @classmethod
     def matching(cls, model: type[Acted], filters: Mapping[str, str]) -> "Selection":
+<<<<<<< HEAD
         """Select all rows that match the words of a filter; `Invalid` names an unknown word and suggests one."""
         given = {word: _normal(model, word, str(value)) for word, value in sorted(filters.items()) if str(value) != ""}
+=======
+        """Select all rows that match the words of a filter; `UnknownFilter` names an unknown word and suggests one."""
+        given = {word: str(value) for word, value in sorted(filters.items()) if str(value) != ""}
+>>>>>>> ddec790 (Refuse an unknown filter with a 400)
         selection = cls(model, filters=given)
         selection.condition()
         return selection
@@ -131,7 +136,7 @@ def plain(text: str) -> bool:
 
 def _search(model: type[Acted], text: str) -> Q:
     if not model.searches:
-        raise Invalid(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
+        raise UnknownFilter(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
     condition = Q()
     for lookup in model.searches:
         condition |= Q(**{lookup: text})
@@ -153,7 +158,7 @@ def _normal(model: type[Acted], word: str, value: str) -> str:
 
 def _lookup(model: type[Acted], word: str) -> str:
     if word not in model.filters:
-        raise Invalid(
+        raise UnknownFilter(
             _("There is no filter %(word)s; %(hint)s") % {"word": word, "hint": closest(word, [*model.filters, "q"])}
         )
     return model.filters[word]
@@ -182,7 +187,7 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
     try:
         model._default_manager.filter(condition)
     except (FieldError, ValueError, ValidationError, TypeError) as error:
-        raise Invalid(_("%(value)s is no value for %(word)s.") % {"value": value, "word": word}) from error
+        raise UnknownFilter(_("%(value)s is no value for %(word)s.") % {"value": value, "word": word}) from error
     return condition
 
 
@@ -222,4 +227,21 @@ def _yes(word: str, value: str) -> bool:
     try:
         return {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}[value.lower()]
     except KeyError as error:
+<<<<<<< HEAD
         raise Invalid(_("%(word)s takes yes or no.") % {"word": word}) from error
+=======
+        raise UnknownFilter(_("%(word)s takes yes or no.") % {"word": word}) from error
+
+
+def _known(model: type[Acted], word: str, lookup: str, value: str) -> str:
+    """Return the value, where the column knows only certain words; runbook 3 writes them in upper case (S3-31)."""
+    column = model._meta.get_field(lookup.split("__")[0])
+    choices = [str(choice) for choice, _label in getattr(column, "flatchoices", [])] if "__" not in lookup else []
+    if not choices:
+        return value
+    if value.lower() not in choices:
+        raise UnknownFilter(
+            _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, choices)}
+        )
+    return value.lower()
+>>>>>>> ddec790 (Refuse an unknown filter with a 400)

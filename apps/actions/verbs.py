@@ -54,6 +54,12 @@ class Invalid(Refused):
     http_status = 422
 
 
+class UnknownFilter(Invalid):
+    """A word or a value of a filter that the noun does not know."""
+
+    http_status = 400
+
+
 class Given(Expression):
     """In `sets`: the value that the person gave (`Given("reason")`), or that the worker found for each row.
 
@@ -220,6 +226,9 @@ class Acted(models.Model):
 
     settles: ClassVar[Mapping[str, Q]] = {}
     """After a paced verb: when a moved row counts as `confirmed`, when as `failed_again`."""
+
+    taken_in: ClassVar[bool] = False
+    """Whether other systems hand rows in: who may act on them may then add them, too (over the API, not in the admin)."""
 
     leads: ClassVar[str] = ""
     """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then

@@ -54,6 +54,7 @@ class PendingOperation(Leased):
     }
     searches = ("last_error__icontains", "entity_id", "remote_id")
     live_rows = Q(archived_at__isnull=True)
+    taken_in = True
     settles = {"confirmed": Q(status="completed"), "failed_again": Q(status="failed")}
     dead_letter = {
         "service": "service__slug",
