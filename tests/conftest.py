@@ -11,7 +11,7 @@ from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT, Company, complete, refreshed, take
 
-pytest_plugins = ["tests.simulator_process"]
+pytest_plugins = ["tests.api", "tests.simulator_process"]
 
 
 @pytest.fixture
