@@ -1,0 +1,218 @@
+"""The API of every noun, made from its declaration: list, detail, and each verb on one row and on many."""
+
+from functools import partial
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import translation
+from django.utils.text import slugify
+from django.utils.translation import gettext as _
+from ninja import Query, Router, Schema, Status
+from pydantic import BaseModel, Field, create_model
+
+from apps.actions import running
+from apps.actions.actors import Actor
+from apps.actions.models import ActionRun
+from apps.actions.permissions import require_view
+from apps.actions.running import Preview
+from apps.actions.schemas import (
+    Asked,
+    AskedOfMany,
+    Done,
+    DoneMany,
+    Previewed,
+    WithHistory,
+    asked_of,
+    pace_of,
+)
+from apps.actions.selections import Selection
+from apps.actions.tasks import advance, wake
+from apps.actions.verbs import Acted, ActedQuerySet, NotFound, Verb, Words, state_label, verbs_of
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+PAGE_WORDS = {"limit", "after"}
+"""What a list is asked beside the words of the noun's filter."""
+
+
+def slug_of(model: type[Acted]) -> str:
+    """Return the word that stands for a noun in paths and on the command line: its English plural."""
+    with translation.override("en"):
+        return slugify(str(model._meta.verbose_name_plural))
+
+
+def actor_of(request: HttpRequest) -> Actor:
+    """Return who asks: the root has let nobody else in."""
+    actor: Actor = request.auth  # type: ignore[attr-defined] # written by ninja after authentication
+    return actor
+
+
+def routes(
+    model: type[Acted], row: type[Schema], router: Router | None = None, detail: type[Schema] | None = None
+) -> Router:
+    """Add a noun's list, detail and verbs to its router; what the router has already comes first."""
+    router = router or Router()
+    detail = detail or create_model(f"{row.__name__}WithHistory", __base__=(row, WithHistory))
+    _add_list(router, model, row)
+    _add_detail(router, model, detail)
+    for verb in verbs_of(model).values():
+        _add_verb_on_many(router, verb)
+        _add_verb_on_one(router, verb)
+    return router
+
+
+def found(model: type[Acted], id: str, actor: Actor) -> Any:
+    """Return one row with what it refers to; `NotFound` where there is none that the actor may see."""
+    require_view(actor, model)
+    row = with_references(Selection.ticked(model, [id]).rows(actor)).first()
+    if row is None:
+        raise NotFound(
+            _("There is no %(noun)s %(id)s.") % {"noun": model._meta.verbose_name, "id": id}, code="not_found"
+        )
+    return row
+
+
+def with_references(rows: ActedQuerySet[Any]) -> ActedQuerySet[Any]:
+    """Read the rows that each row refers to in the same query."""
+    return rows.select_related(*[field.name for field in rows.model._meta.fields if field.many_to_one])
+
+
+def page(request: HttpRequest, rows: ActedQuerySet[Any], limit: int) -> tuple[list[Any], str | None]:
+    """Return the next rows of an ordered queryset, and the address of those behind them."""
+    items = list(rows[: limit + 1])
+    if len(items) <= limit:
+        return items, None
+    words = request.GET.copy()
+    words["after"] = str(items[limit - 1].pk)
+    words.pop("offset", None)
+    return items[:limit], f"{request.path}?{words.urlencode()}"
+
+
+def wake_runs(record: ActionRun) -> None:
+    """After the commit, tell a worker of a run that waits for one."""
+    if record.status == ActionRun.Status.QUEUED:
+        transaction.on_commit(partial(wake, advance))
+
+
+def answered(record: ActionRun, response: HttpResponse, answer: Answer) -> Status[Answer]:
+    """Answer 200 where the run is done, else 202 with the address of the run."""
+    if record.status not in ActionRun.OPEN:
+        return Status(200, answer)
+    response["Location"] = reverse("api:actionrun", args=[record.pk])
+    return Status(202, answer)
+
+
+def _add_list(router: Router, model: type[Acted], row: type[Schema]) -> None:
+    plural = model._meta.verbose_name_plural
+    Asking, Page = _asking(model), _page_of(row)
+
+    @router.get("", response=Page, summary=f"List {plural}", operation_id=f"{model._meta.model_name}_list")
+    def listing(request: HttpRequest, words: Query[Asking]) -> Any:  # type: ignore[valid-type] # made from the filters
+        """Newest first. Follow `next` for more."""
+        require_view(actor_of(request), model)
+        asked: Any = words
+        rows = with_references(_matching(request, model).rows(actor_of(request))).order_by("-pk")
+        items, further = page(request, rows.filter(pk__lt=asked.after) if asked.after else rows, asked.limit)
+        return {"items": items, "next": further}
+
+
+def _matching(request: HttpRequest, model: type[Acted]) -> Selection:
+    """Read the filter from the address itself, so that a word it does not know is refused and not passed over."""
+    return Selection.matching(model, {word: str(request.GET[word]) for word in request.GET if word not in PAGE_WORDS})
+
+
+def _asking(model: type[Acted]) -> type[BaseModel]:
+    texts: dict[str, Any] = dict.fromkeys([*model.filters, *(["q"] if model.searches else [])], (str | None, None))
+    return create_model(
+        f"{model.__name__}Asking", limit=(int, Field(50, ge=1, le=200)), after=(UUID | None, None), **texts
+    )
+
+
+def _page_of(row: type[Schema]) -> type[Schema]:
+    return create_model(f"{row.__name__}Page", __base__=Schema, items=(list[row], ...), next=(str | None, ...))  # type: ignore[valid-type] # a class made for this noun
+
+
+def _add_detail(router: Router, model: type[Acted], detail: type[Schema]) -> None:
+    name = model._meta.model_name
+
+    @router.get(
+        "/{id}",
+        response=detail,
+        summary=f"Show one {model._meta.verbose_name}",
+        operation_id=f"{name}_show",
+        url_name=name,
+    )
+    def show(request: HttpRequest, id: str) -> Any:
+        return found(model, id, actor_of(request))
+
+
+def _add_verb_on_one(router: Router, verb: Verb) -> None:
+    Given = asked_of(verb, Asked)
+    told = _told(verb, verb.model._meta.verbose_name)
+    # Where a reason is needed there is nothing to be done without a body; else it may be left out, as runbook 0 does.
+    default: Any = ... if "reason" in verb.asks else Given()
+
+    @router.post(f"/{{id}}/{verb.name}", response=Done | Previewed, operation_id=f"{verb.codename}_one", **told)
+    def act(request: HttpRequest, id: str, body: Given = default) -> Any:  # type: ignore[valid-type] # made from the verb
+        asked: Asked = body
+        selection, actor = Selection.ticked(verb.model, [id]), actor_of(request)
+        if asked.dry_run:
+            return _previewed(running.preview(verb, selection, actor))
+        record = running.run(verb, selection, actor, given=asked.given(verb))
+        wake_runs(record)
+        row = selection.rows().get()
+        state = {"verb": verb.label, "row": row, "state": state_label(verb.model, row.status)}
+        return Done(message=_("%(verb)s: %(row)s is %(state)s.") % state, action_run=record.pk, status=row.status)
+
+
+def _add_verb_on_many(router: Router, verb: Verb) -> None:
+    Given = asked_of(verb, AskedOfMany)
+    told = _told(verb, verb.model._meta.verbose_name_plural)
+
+    @router.post(
+        f"/{verb.name}",
+        response={200: DoneMany | Previewed, 202: DoneMany},
+        operation_id=f"{verb.codename}_many",
+        **told,
+    )
+    def act(request: HttpRequest, response: HttpResponse, body: Given) -> Any:  # type: ignore[valid-type] # made from the verb
+        asked: AskedOfMany = body
+        selection, actor = asked.selection(verb.model), actor_of(request)
+        if asked.dry_run:
+            return _previewed(running.preview(verb, selection, actor))
+        record = running.run(verb, selection, actor, given=asked.given(verb), pace=pace_of(asked))
+        wake_runs(record)
+        return answered(record, response, _done_many(record))
+
+
+def _told(verb: Verb, rows: Words | None) -> dict[str, Any]:
+    """Return what the documentation says of a verb."""
+    return {"summary": f"{verb.label} {rows}", "description": str(verb.help)}
+
+
+def _done_many(record: ActionRun) -> DoneMany:
+    open_still = record.status in ActionRun.OPEN
+    words = _("%(total)s rows are queued.") if open_still else _("%(moved)s of %(total)s rows moved.")
+    return DoneMany(
+        message=words % {"total": record.total, "moved": record.moved},
+        action_run=record.pk,
+        status=record.status,
+        total=record.total,
+        moved=record.moved,
+        refused=record.refused,
+        refusals=record.refusals,
+    )
+
+
+def _previewed(preview: Preview) -> Previewed:
+    return Previewed(
+        total=preview.total,
+        moving=preview.moving,
+        refused=preview.total - preview.moving,
+        refusals=dict(preview.refused),
+        sample=[row.pk for row in preview.sample],
+        effects=preview.effects,
+    )
