@@ -1,0 +1,187 @@
+"""The API of operations: handing work in, and the calls of runbook 0 as they are written there (S0-7 to S0-18)."""
+
+from functools import partial
+from typing import Annotated, Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from ninja import Router, Status
+from pydantic import Field
+
+from apps.actions import running
+from apps.actions.actors import Actor
+from apps.actions.api import actor_of, answered, page, routes, wake_runs, with_references
+from apps.actions.models import ActionRun
+from apps.actions.permissions import require_view
+from apps.actions.selections import Selection
+from apps.actions.tasks import wake
+from apps.actions.verbs import NotPermitted
+from apps.operations import intake
+from apps.operations.models import PendingOperation, Tally
+from apps.operations.schemas import (
+    Accepted,
+    AcceptedMany,
+    Counts,
+    FailedPage,
+    OperationDetail,
+    OperationIn,
+    OperationRow,
+    OperationsIn,
+    OperationsPage,
+    Processed,
+    RetriedAll,
+)
+from apps.operations.tasks import drain
+
+router = Router()
+
+Limit = Annotated[int, Field(ge=1, le=200)]
+BatchSize = Annotated[int | None, Field(ge=1, le=1000)]
+FURTHEST = 100_000
+"""An offset beyond that walks too many rows: follow `next`."""
+
+
+@router.post("", response={202: Accepted}, summary="Hand in an operation")
+def hand_in(request: HttpRequest, response: HttpResponse, body: OperationIn) -> Status[Accepted]:
+    """Take an operation in. It is kept from here on, and delivered as soon as its service lets it."""
+    actor = _allowed(request)
+    operation = intake.submit(body.wanted(), actor.name)
+    response["Location"] = reverse("api:pendingoperation", args=[operation.pk])
+    _wake([operation])
+    return Status(202, _accepted(operation))
+
+
+@router.post("/bulk", response={202: AcceptedMany}, summary="Hand in up to 1,000 operations, all or none")
+def hand_in_many(request: HttpRequest, body: OperationsIn) -> Status[AcceptedMany]:
+    """Take operations in together. Where one of them cannot be, `errors` names it by its index, and none is."""
+    actor = _allowed(request)
+    operations = intake.submit_many([one.wanted() for one in body.operations], actor.name)
+    _wake(operations)
+    return Status(202, AcceptedMany(count=len(operations), ids=[operation.pk for operation in operations]))
+
+
+@router.get("/status", response=Counts, summary="Count the operations")
+def status(request: HttpRequest) -> Counts:
+    """Say how many operations are pending, processing, completed and failed, archived ones left out."""
+    require_view(actor_of(request), PendingOperation)
+    return counts()
+
+
+@router.get("/list", response=OperationsPage, summary="List operations by status, oldest first")
+def listing(
+    request: HttpRequest,
+    status: str = "pending",
+    limit: Limit = 50,
+    offset: Annotated[int, Field(ge=0, le=FURTHEST)] = 0,
+    after: UUID | None = None,
+) -> Any:
+    """Return the operations in one status; the pending ones, where none is named."""
+    rows = _oldest_first(request, status)
+    rows = rows.filter(pk__gt=after) if after else rows[offset:]
+    items, further = page(request, rows, limit)
+    return {
+        "operations": items,
+        "count": len(items),
+        "status_filter": status.lower(),
+        "limit": limit,
+        "offset": offset,
+        "next": further,
+    }
+
+
+@router.get("/failed/list", response=FailedPage, summary="List the failed operations, oldest first")
+def failed(request: HttpRequest, limit: Limit = 50) -> Any:
+    """Return the operations that wait for a person."""
+    items = list(_oldest_first(request, "failed")[:limit])
+    return {"operations": items, "count": len(items)}
+
+
+@router.post("/process", response={200: Processed, 202: Processed}, summary="Make the pending operations due now")
+def process(request: HttpRequest, response: HttpResponse, batch_size: BatchSize = None) -> Status[Processed]:
+    """Retry all pending operations, or the oldest `batch_size`: they go out now instead of at their due time."""
+    run = _retry(request, "pending", batch_size)
+    answer = Processed(
+        processed=run.moved,
+        succeeded=run.confirmed,
+        failed=run.failed_again,
+        pending_remaining=counts().pending,
+        started_at=run.started_at or run.created_at,
+        completed_at=None,
+        error=run.stop_reason or None,
+        action_run=run.pk,
+    )
+    return answered(run, response, answer)
+
+
+@router.post("/retry-all-failed", response={200: RetriedAll, 202: RetriedAll}, summary="Retry the failed operations")
+def retry_all_failed(request: HttpRequest, response: HttpResponse, batch_size: BatchSize = None) -> Status[RetriedAll]:
+    """Retry all failed operations, or the oldest `batch_size`. Those whose outcome is unknown stay for a person."""
+    run = _retry(request, "failed", batch_size)
+    answer = RetriedAll(
+        total=run.total,
+        reset=run.moved,
+        succeeded=run.confirmed,
+        failed=run.failed_again,
+        error=run.stop_reason or None,
+        action_run=run.pk,
+    )
+    return answered(run, response, answer)
+
+
+routes(PendingOperation, OperationRow, router, OperationDetail)
+
+
+def _allowed(request: HttpRequest) -> Actor:
+    actor = actor_of(request)
+    if not actor.may("operations.add_pendingoperation"):
+        raise NotPermitted(
+            _("%(actor)s may not hand in operations. Ask a supervisor for the permission %(permission)s.")
+            % {"actor": actor.name, "permission": "operations.add_pendingoperation"},
+            code="not_permitted",
+        )
+    return actor
+
+
+def _accepted(operation: PendingOperation) -> Accepted:
+    return Accepted(
+        id=operation.pk,
+        status=operation.status,
+        operation_type=operation.operation_type,
+        service=operation.service.slug,
+        queue=operation.queue.slug,
+        notes=intake.why_waiting(operation),
+    )
+
+
+def _wake(operations: list[PendingOperation]) -> None:
+    for slug in {operation.queue.slug for operation in operations}:
+        transaction.on_commit(partial(wake, drain, slug))
+
+
+def _oldest_first(request: HttpRequest, status: str) -> Any:
+    require_view(actor_of(request), PendingOperation)
+    rows = Selection.matching(PendingOperation, {"status": status}).rows(actor_of(request))
+    return with_references(rows).order_by("pk")
+
+
+def _retry(request: HttpRequest, status: str, batch_size: int | None) -> ActionRun:
+    """Retry all operations in a status, or the oldest of those that may be."""
+    actor, verb = actor_of(request), PendingOperation.retry
+    selection = Selection.matching(PendingOperation, {"status": status})
+    if batch_size is not None:
+        legal = selection.rows(actor).annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk")
+        selection = Selection.ticked(PendingOperation, legal.values_list("pk", flat=True)[:batch_size])
+    run = running.run(verb, selection, actor)
+    wake_runs(run)
+    return run
+
+
+def counts() -> Counts:
+    """Read the tally: exact, and as fast over ten million operations as over ten."""
+    found = dict(Tally.objects.filter(archived=False).values_list("status").annotate(Sum("change")))
+    counted = {str(status): max(found.get(status, 0), 0) for status in PendingOperation.Status.values}
+    return Counts(**counted, total=sum(counted.values()))

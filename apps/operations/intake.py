@@ -1,0 +1,158 @@
+"""Taking operations in: check what can be checked now, insert, commit. Whoever asked then wakes a worker."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.utils.translation import gettext as _
+
+from apps.actions.selections import closest
+from apps.actions.verbs import Invalid
+from apps.integrations.connectors import CONNECTORS, OrderRefused, canonical, checked
+from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.sites import missing_credentials
+from apps.jobs.models import Queue, Tenant
+from apps.operations.models import PendingOperation
+
+AT_ONCE = 1000
+"""More operations than that are handed in by several calls."""
+
+Named = TypeVar("Named", Service, Queue, Tenant)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An operation as it is handed in.
+
+    Without a service it goes to the one that knows its type; without a queue, to the queue that bears the service's name.
+    """
+
+    operation_type: str
+    payload: Mapping[str, Any]
+    service: str = ""
+    queue: str = ""
+    tenant: str = ""
+    entity_type: str = ""
+    entity_id: str = ""
+
+
+def submit(wanted: Wanted, source: str) -> PendingOperation:
+    """Take one operation in; `source` says who hands it in. Raises `Invalid` where nobody could carry it out."""
+    return _insert([Intake().row(wanted, source)])[0]
+
+
+def submit_many(wanted: Sequence[Wanted], source: str) -> list[PendingOperation]:
+    """Take up to a thousand operations in, all or none. `Invalid` tells the index of the first that cannot be."""
+    if not 1 <= len(wanted) <= AT_ONCE:
+        raise Invalid(_("Hand in 1 to %(most)s operations at once.") % {"most": AT_ONCE}, code="too_many")
+    intake = Intake()
+    return _insert([_row_of_many(intake, index, one, source) for index, one in enumerate(wanted)])
+
+
+def why_waiting(operation: PendingOperation) -> list[str]:
+    """Return, in sentences, what keeps an operation from going out now. It is kept, and goes when that is over."""
+    service, told = operation.service, {"service": operation.service.slug, "queue": operation.queue.slug}
+    reasons = []
+    if operation.queue.status == Queue.Status.PAUSED:
+        reasons.append(_("The queue %(queue)s is paused.") % told)
+    if service.status == Service.Status.PAUSED:
+        reasons.append(_("The service %(service)s is paused.") % told)
+    if CircuitBreaker.objects.filter(service=service, status=CircuitBreaker.Status.OPEN).exists():
+        reasons.append(_("The circuit breaker of %(service)s is open.") % told)
+    return reasons + missing_credentials(service)
+
+
+class Intake:
+    """Makes rows of what is wanted, reading services and queues once for all of it."""
+
+    def __init__(self) -> None:
+        self.services = {service.slug: service for service in Service.objects.all()}
+        self.queues = {queue.slug: queue for queue in Queue.objects.all()}
+        self.tenants: dict[str, Tenant] = {}
+
+    def row(self, wanted: Wanted, source: str) -> PendingOperation:
+        """Return the row for what is wanted, not yet saved."""
+        service = self._service(wanted)
+        name = _checked(service, wanted)
+        return PendingOperation(
+            service=service,
+            queue=self._queue(wanted.queue, service),
+            tenant=self._tenant(wanted.tenant),
+            operation_type=name,
+            entity_type=wanted.entity_type or CONNECTORS[service.connector].operations[name].entity,
+            entity_id=wanted.entity_id,
+            payload=dict(wanted.payload),
+            max_retries=service.max_retries,
+            source=source,
+        )
+
+    def _service(self, wanted: Wanted) -> Service:
+        if wanted.service:
+            return _named("service", wanted.service, self.services)
+        name = canonical(wanted.operation_type)
+        able = [service for service in self.services.values() if name in _operations(service)]
+        if len(able) == 1:
+            return able[0]
+        if able:
+            raise _refused("service", _("several take %(type)s: %(services)s; say which") % _told(wanted, able))
+        known = sorted({known for service in self.services.values() for known in _operations(service)})
+        raise _refused("operation_type", _unknown("operation_type", name, known))
+
+    def _queue(self, slug: str, service: Service) -> Queue:
+        if slug:
+            return _named("queue", slug, self.queues)
+        if service.slug not in self.queues:
+            made, _new = Queue.objects.get_or_create(slug=service.slug, defaults={"name": service.name})
+            self.queues[made.slug] = made
+        return self.queues[service.slug]
+
+    def _tenant(self, slug: str) -> Tenant | None:
+        if slug and slug not in self.tenants:
+            self.tenants.update({tenant.slug: tenant for tenant in Tenant.objects.filter(slug=slug)})
+        return _named("tenant", slug, self.tenants) if slug else None
+
+
+def _row_of_many(intake: Intake, index: int, wanted: Wanted, source: str) -> PendingOperation:
+    try:
+        return intake.row(wanted, source)
+    except Invalid as error:
+        errors = {f"operations.{index}.{field}": said for field, said in error.extra["errors"].items()}
+        words = _("Operation %(index)s of the list: %(why)s Nothing was taken in.") % {"index": index, "why": error}
+        raise Invalid(words, code=error.code, index=index, errors=errors) from error
+
+
+def _checked(service: Service, wanted: Wanted) -> str:
+    """Return the operation's own name, where its connector can carry it out."""
+    try:
+        return checked(CONNECTORS[service.connector], wanted.operation_type, wanted.payload)
+    except OrderRefused as error:
+        fields = {f"payload.{field}" if field else "payload": said for field, said in error.errors.items()}
+        errors = fields or {"operation_type": [error.message]}
+        raise Invalid(error.message, code="cannot_be_sent", errors=errors) from error
+
+
+def _insert(rows: list[PendingOperation]) -> list[PendingOperation]:
+    return PendingOperation.objects.bulk_create(rows)
+
+
+def _operations(service: Service) -> Iterable[str]:
+    return CONNECTORS[service.connector].operations
+
+
+def _named(word: str, slug: str, known: Mapping[str, Named]) -> Named:
+    if slug not in known:
+        raise _refused(word, _unknown(word, slug, sorted(known)))
+    return known[slug]
+
+
+def _unknown(word: str, given: str, known: Sequence[str]) -> str:
+    hint = closest(given, known) if known else _("there is none yet.")
+    return _("there is no %(word)s %(given)s; %(hint)s") % {"word": word, "given": given[:80], "hint": hint}
+
+
+def _told(wanted: Wanted, able: list[Service]) -> dict[str, str]:
+    return {"type": wanted.operation_type[:80], "services": ", ".join(service.slug for service in able)}
+
+
+def _refused(field: str, why: str) -> Invalid:
+    return Invalid(f"{field}: {why}", code="cannot_be_sent", errors={field: [why]})
