@@ -4,8 +4,14 @@ from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from opsconsole.api import problem
+from opsconsole.outages import RETRY_SECONDS, sentence
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
@@ -18,3 +24,51 @@ def operations_time_zone(get_response: Respond) -> Respond:
             return get_response(request)
 
     return respond
+
+
+class DatabaseAway:
+    """While the database is away, pages answer 503 with a sentence and say when to come again (R04, D19)."""
+
+    def __init__(self, get_response: Respond) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:  # noqa: D102 # Django's own
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        """Answer for a view that could not reach the database."""
+        if not isinstance(error, OperationalError | InterfaceError):
+            return None
+        page = render(request, "503.html", {"sentence": sentence(error)}, status=503)
+        page["Retry-After"] = str(RETRY_SECONDS)
+        return page
+
+
+def api_answers(get_response: Respond) -> Respond:
+    """Under /api/ every refusal is a problem body, an unknown address and a wrong method too, and no answer is cached."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = get_response(request)
+        if not request.path.startswith("/api/"):
+            return response
+        if response.status_code >= 400 and "json" not in response.headers.get("Content-Type", ""):
+            response = _as_problem(request, response)
+        response.headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    return respond
+
+
+def _as_problem(request: HttpRequest, page: HttpResponse) -> HttpResponse:
+    words = {
+        404: _("There is nothing at this address. /api/docs lists what there is."),
+        405: _("This address does not take %(method)s.") % {"method": request.method},
+        503: _("The database cannot be reached. Nothing was changed. Try again in a moment."),
+    }
+    fault = _("Something went wrong on our side. It is in our log.")
+    other = _("The request cannot be read.") if page.status_code < 500 else fault
+    answer = problem(request, page.status_code, words.get(page.status_code, other))
+    for name in ("Allow", "Retry-After"):
+        if name in page.headers:
+            answer[name] = page[name]
+    return answer

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "apps.operations",
 ]
 MIDDLEWARE = [
+    "opsconsole.middleware.api_answers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -75,6 +76,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "opsconsole.middleware.operations_time_zone",
+    "opsconsole.middleware.DatabaseAway",
 ]
 ROOT_URLCONF = "opsconsole.urls"
 WSGI_APPLICATION = "opsconsole.wsgi.application"

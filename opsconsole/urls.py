@@ -5,11 +5,17 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from opsconsole import health
+from opsconsole.api import api
 from opsconsole.sign_in import sign_in
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
+    path("api/", api.urls),
+    path("health", health.alive, name="health"),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
     path("i18n/", include("django.conf.urls.i18n")),  # the language switch
     *([] if settings.PRODUCTION else [path("sign-in/<str:token>/", sign_in, name="sign-in")]),
 ]

@@ -1,0 +1,212 @@
+"""The root of the API under /api/: who may ask, how bodies are read, and every refusal as one problem body."""
+
+import json
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import RequestDataTooBig
+from django.db import DataError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.translation import gettext as _
+from ninja import NinjaAPI, Router, Schema
+from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.parser import Parser
+
+from apps.actions.actors import Actor
+from apps.actions.api import actor_of, routes, slug_of
+from apps.actions.models import ActionRun
+from apps.actions.schemas import ActionRunDetail, ActionRunRow
+from apps.actions.verbs import Acted, Refused
+from apps.deadletters.models import DeadLetter
+from apps.deadletters.schemas import DeadLetterRow
+from apps.integrations import bodies, idempotency
+from apps.integrations.models import ApiKey, CircuitBreaker, Service
+from apps.integrations.schemas import ApiKeyRow, CircuitBreakerRow, ServiceRow
+from apps.jobs.models import Queue, Tenant
+from apps.jobs.schemas import QueueRow, TenantRow
+from apps.operations.api import router as operations
+from apps.operations.models import PendingOperation
+from opsconsole.authentication import BearerKey, KeyHeader, key_holder, key_shown
+from opsconsole.outages import RETRY_SECONDS, sentence
+
+View = Callable[..., HttpResponseBase]
+
+
+class BadBody(Refused):
+    """The body cannot be read."""
+
+    http_status = 400
+
+
+class WrongType(Refused):
+    """The body is not of a type that we read."""
+
+    http_status = 415
+
+
+class StrictJson(Parser):
+    """Reads bodies as `apps/integrations/bodies.py` does, and refuses what does not say that it is JSON."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        """Return the value of a body."""
+        kind, charset = request.content_type or "", (request.content_params or {}).get("charset", "utf-8")
+        if not (kind == "application/json" or kind.endswith("+json")) or charset.lower() not in ("utf-8", "utf8"):
+            raise WrongType(_("Send JSON, with the header Content-Type: application/json."), code="wrong_type")
+        try:
+            return bodies.read(request.body)
+        except bodies.Unreadable as error:
+            raise BadBody(str(error), code="bad_body") from error
+
+
+def documented(view: View) -> View:
+    """Show the documentation to whoever is signed in or shows a key, and to nobody else."""
+
+    @wraps(view)
+    def shown(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        guarded = view if key_holder(request) else login_required(view)
+        return guarded(request, *args, **kwargs)
+
+    return shown
+
+
+def once_per_key(view: View) -> View:
+    """Let a write that carries an Idempotency-Key be done once, however often it comes."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        header, actor = request.headers.get("Idempotency-Key"), key_holder(request)
+        if request.method != "POST" or header is None or actor is None:
+            return view(request, *args, **kwargs)
+        try:
+            asked = b"\n".join([request.get_full_path().encode(), request.body])
+            return idempotency.once(
+                actor.name, idempotency.key_of(header), asked, lambda: view(request, *args, **kwargs)
+            )
+        except (Refused, RequestDataTooBig, OperationalError, InterfaceError) as error:
+            return api.on_exception(request, error)
+
+    return answer
+
+
+api = NinjaAPI(
+    title="opsconsole",
+    version="1",
+    description="Hand work in, see where it stands, and mend what did not get through. Send your key as X-API-Key.",
+    urls_namespace="api",
+    auth=[KeyHeader(), BearerKey()],
+    parser=StrictJson(),
+    docs_decorator=documented,
+)
+api.add_decorator(once_per_key, mode="view")
+
+NOUNS: dict[type[Acted], type[Schema] | Router] = {
+    PendingOperation: operations,
+    DeadLetter: DeadLetterRow,
+    Queue: QueueRow,
+    Tenant: TenantRow,
+    Service: ServiceRow,
+    CircuitBreaker: CircuitBreakerRow,
+    ApiKey: ApiKeyRow,
+    ActionRun: routes(ActionRun, ActionRunRow, detail=ActionRunDetail),
+}
+"""What the API shows of each noun, or the router of a noun that has calls of its own."""
+
+for noun, shown in NOUNS.items():
+    api.add_router(slug_of(noun), shown if isinstance(shown, Router) else routes(noun, shown), tags=[slug_of(noun)])
+
+
+class Me(Schema):
+    """Who a key stands for."""
+
+    name: str
+    permissions: list[str]
+
+
+@api.get("/me", response=Me, tags=["me"], summary="Show whom the key stands for")
+def me(request: HttpRequest) -> Any:
+    """Return the name of a key and what it may do."""
+    actor: Actor = actor_of(request)
+    return {"name": actor.name, "permissions": sorted(actor.grants or ())}
+
+
+def problem(request: HttpRequest, status: int, detail: str, **extra: Any) -> HttpResponse:
+    """Return a refusal as the standard has it (RFC 9457): what is wrong, in one sentence, and what a program needs."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    body |= {"instance": request.path} | extra
+    response = HttpResponse(json.dumps(body, default=str), status=status, content_type="application/problem+json")
+    if "retry_after" in extra:
+        response["Retry-After"] = str(extra["retry_after"])
+    if status == HTTPStatus.UNAUTHORIZED:
+        response["WWW-Authenticate"] = 'Bearer realm="opsconsole"'
+    return response
+
+
+@api.exception_handler(Refused)
+def refused(request: HttpRequest, error: Refused) -> HttpResponse:
+    """A verb, or we, will not do this."""
+    return problem(request, error.http_status, str(error), code=error.code, **error.extra)
+
+
+@api.exception_handler(HttpError)
+def refused_by_root(request: HttpRequest, error: HttpError) -> HttpResponse:
+    """A body could not be read (the cause says why)."""
+    if isinstance(error.__cause__, Refused):
+        return refused(request, error.__cause__)
+    return problem(request, error.status_code, str(error), code="refused")
+
+
+@api.exception_handler(AuthenticationError)
+def unknown_caller(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
+    """No key, or none that opens anything."""
+    if key_shown(request):
+        return problem(request, 401, _("Invalid API key: unknown or revoked."), code="invalid_key")
+    words = _("API key is required: send it as X-API-Key, or as Authorization: Bearer.")
+    return problem(request, 401, words, code="key_required")
+
+
+@api.exception_handler(ValidationError)
+def misfilled(request: HttpRequest, error: ValidationError) -> HttpResponse:
+    """Fields are missing, unknown or out of range."""
+    errors: dict[str, list[str]] = {}
+    for found in error.errors:
+        errors.setdefault(_field(found["loc"]), []).append(found["msg"])
+    told = "; ".join(f"{field}: {', '.join(said)}" for field, said in list(errors.items())[:5])
+    return problem(request, 422, told, code="invalid", errors=errors)
+
+
+@api.exception_handler(Http404)
+def absent(request: HttpRequest, error: Http404) -> HttpResponse:
+    """There is nothing at this address."""
+    return problem(
+        request, 404, _("There is nothing at this address. /api/docs lists what there is."), code="not_found"
+    )
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    """More than a body may hold."""
+    words = _("The body is too large. Hand in fewer operations at once.")
+    return problem(request, 413, words, code="too_large")
+
+
+@api.exception_handler(DataError)
+def not_storable(request: HttpRequest, error: DataError) -> HttpResponse:
+    """A value in the address that the database cannot take (NUL, a number out of its range)."""
+    return problem(request, 400, _("A value in the address cannot be read by the database."), code="bad_value")
+
+
+@api.exception_handler(OperationalError)
+@api.exception_handler(InterfaceError)
+def out_of_reach(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The database is down, or did not answer in time."""
+    return problem(request, 503, sentence(error), code="database", retry_after=RETRY_SECONDS)
+
+
+def _field(path: tuple[str | int, ...]) -> str:
+    """Return a field's path as clients know it: without the place it came in and the name of our own argument."""
+    inner = path[2:] if path[0] == "body" else path[1:]
+    return ".".join(str(part) for part in inner) or str(path[0])
