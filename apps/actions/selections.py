@@ -49,13 +49,8 @@ class Selection:
 
     @classmethod
     def matching(cls, model: type[Acted], filters: Mapping[str, str]) -> "Selection":
-<<<<<<< HEAD
-        """Select all rows that match the words of a filter; `Invalid` names an unknown word and suggests one."""
-        given = {word: _normal(model, word, str(value)) for word, value in sorted(filters.items()) if str(value) != ""}
-=======
         """Select all rows that match the words of a filter; `UnknownFilter` names an unknown word and suggests one."""
-        given = {word: str(value) for word, value in sorted(filters.items()) if str(value) != ""}
->>>>>>> ddec790 (Refuse an unknown filter with a 400)
+        given = {word: _normal(model, word, str(value)) for word, value in sorted(filters.items()) if str(value) != ""}
         selection = cls(model, filters=given)
         selection.condition()
         return selection
@@ -149,7 +144,7 @@ def _search(model: type[Acted], text: str) -> Q:
 def _normal(model: type[Acted], word: str, value: str) -> str:
     """Return the value as runs keep it; runbook 3 writes states in upper case (S3-31)."""
     if not plain(value) or len(value) > 500:
-        raise Invalid(_("%(word)s takes up to 500 characters of plain text.") % {"word": word})
+        raise UnknownFilter(_("%(word)s takes up to 500 characters of plain text.") % {"word": word})
     if word == "q":
         return value.strip()
     parts = [part.strip() for part in value.split(",")]
@@ -204,7 +199,7 @@ def _related(column: Any, word: str, lookup: str, values: Sequence[str]) -> Q:
 
 def _known(word: str, value: str, known: Sequence[str]) -> None:
     if known and value not in known:
-        raise Invalid(
+        raise UnknownFilter(
             _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, known)}
         )
 
@@ -219,7 +214,9 @@ def _moment(word: str, value: str) -> dt.datetime:
     if day is not None:
         moment = dt.datetime(day.year, day.month, day.day)  # noqa: DTZ001 # the zone follows
     if moment is None:
-        raise Invalid(_("%(word)s takes a day or a moment: 2026-01-31 or 2026-01-31T18:00:00-03:00.") % {"word": word})
+        raise UnknownFilter(
+            _("%(word)s takes a day or a moment: 2026-01-31 or 2026-01-31T18:00:00-03:00.") % {"word": word}
+        )
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(settings.OPS_TIME_ZONE))
 
 
@@ -227,21 +224,4 @@ def _yes(word: str, value: str) -> bool:
     try:
         return {"yes": True, "no": False, "true": True, "false": False, "1": True, "0": False}[value.lower()]
     except KeyError as error:
-<<<<<<< HEAD
-        raise Invalid(_("%(word)s takes yes or no.") % {"word": word}) from error
-=======
         raise UnknownFilter(_("%(word)s takes yes or no.") % {"word": word}) from error
-
-
-def _known(model: type[Acted], word: str, lookup: str, value: str) -> str:
-    """Return the value, where the column knows only certain words; runbook 3 writes them in upper case (S3-31)."""
-    column = model._meta.get_field(lookup.split("__")[0])
-    choices = [str(choice) for choice, _label in getattr(column, "flatchoices", [])] if "__" not in lookup else []
-    if not choices:
-        return value
-    if value.lower() not in choices:
-        raise UnknownFilter(
-            _("%(value)s is no %(word)s; %(hint)s") % {"value": value, "word": word, "hint": closest(value, choices)}
-        )
-    return value.lower()
->>>>>>> ddec790 (Refuse an unknown filter with a 400)

@@ -174,7 +174,9 @@ def _retry(request: HttpRequest, status: str, batch_size: int | None) -> ActionR
     selection = Selection.matching(PendingOperation, {"status": status})
     if batch_size is not None:
         legal = selection.rows(actor).annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk")
-        selection = Selection.ticked(PendingOperation, legal.values_list("pk", flat=True)[:batch_size])
+        keys = list(legal.values_list("pk", flat=True)[:batch_size])
+        # Where none may move, the run over all of them says why.
+        selection = Selection.ticked(PendingOperation, keys) if keys else selection
     run = running.run(verb, selection, actor)
     wake_runs(run)
     return run
