@@ -1,8 +1,10 @@
 # The commands of opsconsole. Everything runs from .venv; only Python 3.11 or newer and make are needed.
 PYTHON ?= python3
 BIN := .venv/bin
+NO_WHEELS := "The dependencies could not be installed; the reason stands above. The servers that come with them exist for Linux \
+	(glibc) and macOS, on x86-64 and arm64. On other machines use docker compose: docs/deploying.md says how."
 
-.PHONY: run test lint format lock messages
+.PHONY: run test lint format lock messages secrets
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py up
@@ -32,15 +34,22 @@ lock: .venv/dev.stamp
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		pyproject.toml --group dev -o requirements-dev.lock
 
+# For docker compose: the folder keeps other users out, so the files may be read by the containers' own users.
+secrets:
+	@mkdir -p -m 700 secrets
+	@for name in secret_key api_key_pepper database_password redis_password; do \
+		test -e secrets/$$name || (umask 333; od -An -tx1 -N48 /dev/urandom | tr -d ' \n' > secrets/$$name); \
+	done
+
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("opsconsole needs Python 3.11 or newer; this is %s. Set PYTHON=... and run again." % sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -m venv .venv
 
 .venv/run.stamp: requirements.lock | .venv/bin/python
 	@echo "Installing the dependencies from requirements.lock ..."
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock || { echo $(NO_WHEELS); exit 1; }
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock | .venv/bin/python
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock || { echo $(NO_WHEELS); exit 1; }
 	@touch $@ .venv/run.stamp

@@ -5,6 +5,7 @@ development machine lacks. `docs/deploying.md` lists every variable.
 """
 
 from pathlib import Path
+from urllib.parse import quote, urlsplit
 
 import django_stubs_ext
 import environ
@@ -22,6 +23,14 @@ def secret(name: str, default: str = "") -> str:
     path = env.str(f"{name}_FILE", default="")
     # `echo` leaves a newline at the end of a secret file; no secret of ours ends in white space.
     return Path(path).read_text().strip() if path else env.str(name, default=default).strip()
+
+
+def with_password(url: str, name: str) -> str:
+    """Return the address with the secret `name` as its password, where there is one: so a secret file holds one secret."""
+    password, parts = secret(name), urlsplit(url)
+    user, _at, host = parts.netloc.rpartition("@")
+    netloc = f"{user.partition(':')[0]}:{quote(password, safe='')}@{host}"
+    return parts._replace(netloc=netloc).geturl() if password else url
 
 
 # Where it runs
@@ -99,7 +108,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # PostgreSQL: the truth
 
-DATABASES = {"default": env.db_url_config(secret("DATABASE_URL", default="postgres://localhost/opsconsole"))}
+DATABASE_URL = with_password(secret("DATABASE_URL", default="postgres://localhost/opsconsole"), "DATABASE_PASSWORD")
+DATABASES = {"default": env.db_url_config(DATABASE_URL)}
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
@@ -117,7 +127,7 @@ DATABASES["default"]["OPTIONS"]["options"] = " ".join(
 
 # Valkey or Redis: wake-ups only
 
-REDIS_URL = secret("REDIS_URL", default="redis://localhost:6379/0")
+REDIS_URL = with_password(secret("REDIS_URL", default="redis://localhost:6379/0"), "REDIS_PASSWORD")
 # kombu has words of its own for the address of a unix socket.
 CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1).replace("?db=", "?virtual_host=", 1)
 CELERY_TIMEZONE = "UTC"
@@ -187,7 +197,7 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.str("OPS_STATIC_ROOT", default=str(DATA_DIR / "static")))
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.settings import secret
+from opsconsole.settings import secret, with_password
 
 
 def test_a_secret_file_wins_and_loses_its_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -10,3 +10,13 @@ def test_a_secret_file_wins_and_loses_its_newline(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("SOME_TOKEN", "from-environment")
     monkeypatch.setenv("SOME_TOKEN_FILE", str(tmp_path / "token"))
     assert secret("SOME_TOKEN") == "from-file"
+
+
+def test_a_password_of_its_own_goes_into_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_PASSWORD", "p@ss/word")
+    assert with_password("postgres://ops@db:5432/name", "SOME_PASSWORD") == "postgres://ops:p%40ss%2Fword@db:5432/name"
+    assert with_password("redis://redis:6379/0", "SOME_PASSWORD") == "redis://:p%40ss%2Fword@redis:6379/0"
+
+
+def test_an_address_without_a_password_of_its_own_stays_as_it_is() -> None:
+    assert with_password("unix://:pw@/run/valkey.sock?db=0", "NO_PASSWORD") == "unix://:pw@/run/valkey.sock?db=0"

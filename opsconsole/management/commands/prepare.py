@@ -19,6 +19,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         compile_catalogues()
         call_command("migrate", interactive=False, verbosity=0)
+        compile_catalogues()
         _collect_static()
         admin, password = _admin()
         if "demo" in get_commands():
