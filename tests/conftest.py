@@ -45,6 +45,12 @@ def as_caio(caio: User) -> Actor:
 
 
 @pytest.fixture
+def as_root() -> Actor:
+    """Whoever holds the machine."""
+    return ROOT
+
+
+@pytest.fixture
 def empty_company(db: None) -> Company:
     """The services and queues alone."""
     piperun = _service("piperun", "Piperun, the CRM", connector="piperun", base_url="http://crm.example.com")

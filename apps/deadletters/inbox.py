@@ -44,8 +44,12 @@ def archived(moved: Moved) -> None:
 
 
 def restored(moved: Moved) -> None:
-    """The sources were brought back."""
+    """The sources were brought back; one that was cancelled before it ever failed has a dead letter from now on."""
     _follow(DeadLetter.follow_restore, _letters(moved), moved)
+    known = set(_letters(moved).values_list("source_id", flat=True))
+    DeadLetter.objects.bulk_create(
+        letter for letter in _written(kind_of(moved.move.model), moved) if letter.source_id not in known
+    )
 
 
 def leads(verb: Move, rows: QuerySet[Any]) -> list[Lead]:

@@ -143,3 +143,10 @@ def test_a_bulk_run_of_dead_letters_watches_them_settle(empty_company: Company, 
     pacing.watch()
     record.refresh_from_db()
     assert (record.status, record.confirmed) == (ActionRun.Status.FINISHED, 1)
+
+
+def test_an_operation_cancelled_and_restored_is_in_the_inbox(empty_company: Company, as_ana: Actor) -> None:
+    (row,) = empty_company.operations_of(1)
+    run(PendingOperation.cancel, ticked(row), as_ana, given={"reason": "not wanted"})
+    run(PendingOperation.restore, ticked(row), as_ana)
+    assert letter_of(row).status == "unresolved"
