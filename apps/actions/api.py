@@ -1,10 +1,8 @@
 """The API of every noun, made from its declaration: list, detail, and each verb on one row and on many."""
 
-from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import translation
@@ -29,7 +27,7 @@ from apps.actions.schemas import (
     pace_of,
 )
 from apps.actions.selections import Selection
-from apps.actions.tasks import advance, wake
+from apps.actions.tasks import wake_after
 from apps.actions.verbs import Acted, ActedQuerySet, NotFound, Verb, Words, state_label, verbs_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -89,12 +87,6 @@ def page(request: HttpRequest, rows: ActedQuerySet[Any], limit: int) -> tuple[li
     words["after"] = str(items[limit - 1].pk)
     words.pop("offset", None)
     return items[:limit], f"{request.path}?{words.urlencode()}"
-
-
-def wake_runs(record: ActionRun) -> None:
-    """After the commit, tell a worker of a run that waits for one."""
-    if record.status == ActionRun.Status.QUEUED:
-        transaction.on_commit(partial(wake, advance))
 
 
 def answered(record: ActionRun, response: HttpResponse, answer: Answer) -> Status[Answer]:
@@ -162,7 +154,7 @@ def _add_verb_on_one(router: Router, verb: Verb) -> None:
         if asked.dry_run:
             return _previewed(running.preview(verb, selection, actor))
         record = running.run(verb, selection, actor, given=asked.given(verb))
-        wake_runs(record)
+        wake_after(record)
         row = selection.rows().get()
         state = {"verb": verb.label, "row": row, "state": state_label(verb.model, row.status)}
         return Done(message=_("%(verb)s: %(row)s is %(state)s.") % state, action_run=record.pk, status=row.status)
@@ -184,7 +176,7 @@ def _add_verb_on_many(router: Router, verb: Verb) -> None:
         if asked.dry_run:
             return _previewed(running.preview(verb, selection, actor))
         record = running.run(verb, selection, actor, given=asked.given(verb), pace=pace_of(asked))
-        wake_runs(record)
+        wake_after(record)
         return answered(record, response, _done_many(record))
 
 

@@ -45,8 +45,9 @@ def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
 
 
 def _noun_errors(model: type[Acted]) -> Iterator[CheckMessage]:
-    if model.leads and not _imports(model.leads):
-        yield Error(f"{model.__name__} names leads={model.leads!r}, which cannot be imported.", id="actions.E008")
+    for word, path in {"leads": model.leads, "wakes": model.wakes}.items():
+        if path and not _imports(path):
+            yield Error(f"{model.__name__} names {word}={path!r}, which cannot be imported.", id="actions.E008")
     for word, lookup in model.filters.items():
         if not _is_column(model, lookup.split("__")[0]):
             yield Error(f"The filter {word!r} of {model.__name__} looks at {lookup!r}: no column.", id="actions.E009")

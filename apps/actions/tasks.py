@@ -2,11 +2,15 @@
 
 import logging
 import time
+from functools import partial
 from typing import Any
 
 from celery import Task, shared_task
+from django.db import transaction
+from django.utils.module_loading import import_string
 
-from apps.actions import pacing
+from apps.actions import pacing, running
+from apps.actions.models import ActionRun
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,14 @@ def sweep() -> None:
     """Score the runs that are watched, and take up those that wait."""
     pacing.watch()
     advance()
+
+
+def wake_after(record: ActionRun) -> None:
+    """Wake whoever goes on with a run: the one that releases it, or the noun's own worker where its rows have moved."""
+    if record.status == ActionRun.Status.QUEUED:
+        transaction.on_commit(partial(wake, advance))
+    elif record.moved and (path := running.model_of(record.kind).wakes):
+        transaction.on_commit(partial(wake, import_string(path)))
 
 
 def wake(task: "Task[Any, Any]", *args: str) -> None:

@@ -234,6 +234,9 @@ class Acted(models.Model):
     """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then
     runs on those, and what they refuse is refused here in the same sentence."""
 
+    wakes: ClassVar[str] = ""
+    """The dotted path of the task that goes on where a verb has moved rows; the sweep finds them in any case."""
+
     status: Any
 
     objects: ClassVar[models.Manager[Any]] = ActedQuerySet.as_manager()

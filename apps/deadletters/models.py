@@ -47,6 +47,7 @@ class DeadLetter(Acted):
     searches = ("message__icontains", "source_id__iexact")
     live_rows = ~Q(status="archived")
     settles = {"confirmed": Q(status="resolved"), "failed_again": Q(status="unresolved")}
+    wakes = "apps.jobs.tasks.tick"
     leads = "apps.deadletters.inbox.leads"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -14,11 +14,11 @@ from pydantic import Field
 
 from apps.actions import running
 from apps.actions.actors import Actor
-from apps.actions.api import actor_of, answered, page, routes, wake_runs, with_references
+from apps.actions.api import actor_of, answered, page, routes, with_references
 from apps.actions.models import ActionRun
 from apps.actions.permissions import require_view
 from apps.actions.selections import Selection
-from apps.actions.tasks import wake
+from apps.actions.tasks import wake, wake_after
 from apps.actions.verbs import NotPermitted
 from apps.operations import intake
 from apps.operations.models import PendingOperation, Tally
@@ -178,7 +178,7 @@ def _retry(request: HttpRequest, status: str, batch_size: int | None) -> ActionR
         # Where none may move, the run over all of them says why.
         selection = Selection.ticked(PendingOperation, keys) if keys else selection
     run = running.run(verb, selection, actor)
-    wake_runs(run)
+    wake_after(run)
     return run
 
 

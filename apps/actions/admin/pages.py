@@ -285,8 +285,8 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         messages.add_message(request, level, format_html("{} {}", words, link))
 
     def _after(self, request: HttpRequest, record: ActionRun) -> str:
+        tasks.wake_after(record)
         if record.status in ActionRun.OPEN and self.model is not ActionRun:
-            tasks.wake(tasks.advance)
             return record.get_absolute_url()
         return self._back(request)
 

@@ -31,6 +31,7 @@ class Service(Pausable):
 
     filters = {"status": "status", "slug": "slug", "connector": "connector"}
     searches = ("slug__icontains", "name__icontains")
+    wakes = "apps.integrations.tasks.answer_probes"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.SlugField(_("name"), max_length=60, unique=True)
@@ -132,6 +133,7 @@ class CircuitBreaker(Acted):
 
     filters = {"status": "status", "service": "service__slug"}
     searches = ("service__slug__icontains",)
+    wakes = "apps.integrations.tasks.answer_probes"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     service = models.OneToOneField(Service, models.CASCADE, related_name="breaker", verbose_name=_("service"))
