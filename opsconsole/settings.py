@@ -137,11 +137,19 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False  # nothing may rest on redelivery: rows are found again by the sweep
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long that takes
+# The tick has a worker of its own: drains, probes and bulk runs take seconds, and it must not wait behind them.
+CELERY_TASK_DEFAULT_QUEUE = "drains"
+CELERY_TASK_ROUTES = {"apps.jobs.tasks.tick": {"queue": "ticks"}}
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+
+# Workers
+
+LEASE_SECONDS = env.float("OPS_LEASE_SECONDS", default=30)
 
 # People and their browsers
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, models, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
@@ -18,7 +19,7 @@ from apps.actions.verbs import Acted, Step
 
 Held = TypeVar("Held", bound="Leased")
 
-LEASE = dt.timedelta(seconds=30)
+LEASE = dt.timedelta(seconds=settings.LEASE_SECONDS)
 """How long a worker may stay silent before its rows are taken from it; the heartbeat is a third of it."""
 
 

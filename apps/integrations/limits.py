@@ -24,7 +24,7 @@ WITH held AS (
        FOR NO KEY UPDATE OF s
 )
 UPDATE integrations_service s
-   SET tokens = held.tokens - GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s)), tokens_at = statement_timestamp()
+   SET tokens = held.tokens - GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s)), tokens_at = GREATEST(s.tokens_at, statement_timestamp())
   FROM held WHERE s.id = held.id
 RETURNING GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s))::int
 """

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -30,19 +30,24 @@ from apps.integrations.egress import Policy
 from apps.integrations.models import Service
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of
-from apps.jobs.models import Queue
+from apps.jobs.models import Queue, Tenant
+from apps.operations import places
 from apps.operations.models import POISON_AFTER, Attempt, PendingOperation, Tally
 from apps.operations.outcomes import Next, decide
 
 log = logging.getLogger(__name__)
 
 DRAIN_SECONDS = 8.0
-"""A drain claims for so long; with the longest call (15 s) behind it, it still ends within a stop's 30 s."""
+"""A drain claims for so long, then others have their turn."""
 LINGER_SECONDS = 0.5
-"""So long a drain looks for more before it ends: what was committed meanwhile needs no message of its own."""
+"""So long a drain that had work looks for more: what was committed meanwhile needs no message of its own."""
+LOOK_SECONDS = 0.1
+"""After a look that found nothing to claim, the next one waits so long: calls may be in flight for seconds."""
 BATCH = 200
-SUSPECTS = (10, 1)
+SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
+SUSPECTS_SHARE = 0.25
+"""So much of a drain's time is theirs, at its end."""
 FLUSH_ROWS, FLUSH_SECONDS = 100, 0.05
 SPENT_WAIT, DOWN_WAIT = 3600, 60
 """Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
@@ -81,9 +86,12 @@ class Destination:
 
 @dataclass
 class Heartbeat:
-    """Renews the leases of all that a drain holds, from a thread and a connection of its own."""
+    """Renews the leases of all that a drain holds, and its place, from a thread and a connection of its own."""
 
+    place: int | None = None
     tokens: set[int] = field(default_factory=set)
+    lapsed: set[int] = field(default_factory=set)
+    """What was held while no sign of life was given for as long as a lease: somebody else has it."""
     good_at: float = field(default_factory=time.monotonic)
     stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -101,24 +109,48 @@ class Heartbeat:
         """Whether calls may be started: not once the leases may be close to their end."""
         return time.monotonic() - self.good_at < leases.LEASE.total_seconds() * 2 / 3
 
+    def holds(self, token: int) -> bool:
+        """Whether rows under a token may be called: their lease stands, and not close to its end."""
+        self._note_lapse()
+        return token not in self.lapsed and self.fresh
+
     def _beat(self) -> None:
-        while not self.stopped.wait(leases.LEASE.total_seconds() / 3):
+        rhythm = min(leases.LEASE.total_seconds(), places.KEPT_SECONDS) / 3
+        while not self.stopped.wait(rhythm):
             try:
-                leases.renew(PendingOperation, set(self.tokens))
-                self.good_at = time.monotonic()
+                self._renew()
             except (OperationalError, InterfaceError):
                 log.warning("The leases could not be renewed; trying again.")
                 connection.close()
         connection.close()
 
+    def _renew(self) -> None:
+        self._note_lapse()
+        asked_at = time.monotonic()
+        leases.renew(PendingOperation, set(self.tokens))
+        self.good_at = asked_at
+        if self.place is not None:
+            places.keep(self.place)
 
-def drain(queue: Queue, seconds: float = DRAIN_SECONDS, limit: int | None = None) -> Counter[str]:
+    def _note_lapse(self) -> None:
+        if time.monotonic() - self.good_at >= leases.LEASE.total_seconds():
+            self.lapsed |= self.tokens
+
+
+def drain(
+    queue: Queue,
+    seconds: float = DRAIN_SECONDS,
+    limit: int | None = None,
+    place: int | None = None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> Counter[str]:
     """Deliver what is due in a queue, until nothing is or the time is up; return how many ended in which state.
 
-    Any number may run at once: each claims rows that no other holds.
+    Any number may run at once: each claims rows that no other holds. Once `stopping` is true it claims no more and
+    ends with the calls in flight.
     """
-    with Heartbeat() as heartbeat:
-        drain = Drain(queue, heartbeat, limit)
+    with Heartbeat(place) as heartbeat:
+        drain = Drain(queue, heartbeat, limit, stopping)
         try:
             drain.run(seconds)
         finally:
@@ -129,60 +161,88 @@ def drain(queue: Queue, seconds: float = DRAIN_SECONDS, limit: int | None = None
 class Drain:
     """One worker's turn at one queue."""
 
-    def __init__(self, queue: Queue, heartbeat: Heartbeat, limit: int | None) -> None:
+    def __init__(self, queue: Queue, heartbeat: Heartbeat, limit: int | None, stopping: Callable[[], bool]) -> None:
         self.queue = queue
         self.heartbeat = heartbeat
         self.left = limit
+        self.stopping = stopping
         self.door = Door(self._stamp)
         self.held: dict[Hashable, Held] = {}
         self.ended: list[tuple[Held, Settled]] = []
-        self.flushed_at = time.monotonic()
+        self.flushed_at = self.look_at = time.monotonic()
         self.score: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
-        """Carry suspects first, apart; then everything else, claiming while calls are in flight."""
-        ends = time.monotonic() + seconds
-        for crashes, size in ((2, SUSPECTS[1]), (1, SUSPECTS[0])):
-            while time.monotonic() < ends and self._claim(size, crashes):
-                self._finish_all()
-        idle_since: float | None = None
-        while self._may_go_on(ends, idle_since):
-            claimed = self._claim(BATCH, crashes=0)
-            self._collect(0.02 if self.held else LINGER_SECONDS / 5)
-            idle = not claimed and not self.held
-            idle_since = (idle_since or time.monotonic()) if idle else None
-            if idle and not self.door.in_flight:
-                time.sleep(LINGER_SECONDS / 5)
+        """Carry what is due, claiming while calls are in flight; then suspects, apart, when nothing else is held."""
+        began = time.monotonic()
+        self._carry_on(began + seconds * (1 - SUSPECTS_SHARE))
         self._finish_all()
+        self._carry_suspects(began + seconds)
 
-    def _may_go_on(self, ends: float, idle_since: float | None) -> bool:
-        now = time.monotonic()
-        lingered = idle_since is not None and now - idle_since > LINGER_SECONDS
-        return now < ends and not lingered and self.left != 0
+    def _carry_on(self, ends: float) -> None:
+        idle_since: float | None = None
+        while not self._over(ends) and not _long_ago(idle_since):
+            claimed = self._claim()
+            self._collect(0.02)
+            if claimed or self.held:
+                idle_since = None
+            else:
+                idle_since = idle_since or time.monotonic()
+                time.sleep(LOOK_SECONDS)
 
-    def _claim(self, size: int, crashes: int) -> int:
+    def _carry_suspects(self, ends: float) -> None:
+        """Go through every service's suspects at least once, and on while there are some and time is left."""
+        carried = True
+        while carried:
+            carried = any([self._carry_group(crashes, size, ends) for crashes, size in SUSPECTS])
+            if self._over(ends):
+                return
+
+    def _carry_group(self, crashes: int, size: int, ends: float) -> bool:
+        carried = False
+        for service in self._free_services():
+            if self._claim_for(service, size, crashes):
+                carried = True
+                self._finish_all()
+            if self._over(ends):
+                break
+        return carried
+
+    def _over(self, ends: float) -> bool:
+        return time.monotonic() >= ends or self.left == 0 or self.stopping()
+
+    def _claim(self) -> int:
         """Claim rows service by service, those that are free, so that a held one's backlog is never stepped over."""
-        if not self.heartbeat.fresh:
+        if time.monotonic() < self.look_at:
+            return 0
+        claimed = sum(self._claim_for(service, BATCH, crashes=0) for service in self._free_services())
+        if not claimed:
+            self.look_at = time.monotonic() + LOOK_SECONDS
+        return claimed
+
+    def _free_services(self) -> list[Service]:
+        try:
+            return free_services(self.queue)
+        except (OperationalError, InterfaceError) as error:
+            self._reconnect(error)
+            return []
+
+    def _claim_for(self, service: Service, size: int, crashes: int) -> int:
+        if not self.heartbeat.fresh or self.stopping():
             return 0
         try:
-            return sum(self._claim_for(service, size, crashes) for service in free_services(self.queue))
+            destination = Destination.of(service)
+            taken = claim(self.queue, service, size if self.left is None else min(size, self.left), crashes)
         except (OperationalError, InterfaceError) as error:
             self._reconnect(error)
             return 0
-
-    def _claim_for(self, service: Service, size: int, crashes: int) -> int:
-        wanted = min(size, _room(service), size if self.left is None else self.left)
-        due = _due(self.queue, service, crashes)
-        if wanted <= 0 or not due.exists():
+        except (KeyError, ValueError) as error:  # its row says what cannot be: no row of its work is to blame
+            breakers.trip_service(service, _unusable(error), breakers.REFUSED_WAIT)
             return 0
-        granted = limits.grant(service.pk, wanted)
-        taken = leases.take(PendingOperation.claim, due[:granted]) if granted else []
-        limits.charge(service.pk, len(taken) - granted)
-        self._start(taken, service)
+        self._start(taken, destination)
         return len(taken)
 
-    def _start(self, taken: Iterable[PendingOperation], service: Service) -> None:
-        destination = Destination.of(service)
+    def _start(self, taken: Iterable[PendingOperation], destination: Destination) -> None:
         for operation in taken:
             if self.left is not None:
                 self.left -= 1
@@ -193,6 +253,9 @@ class Drain:
         known = service.connector.operations.get(operation.operation_type)
         doubles = known.doubles(service.site.options) if known else Doubles.NONE
         held = self.held[operation.pk] = Held(operation, service, doubles)
+        if not self.heartbeat.holds(held.token):  # we were held up since the claim, for longer than it lasts
+            self.ended.append((held, Settled(operation.pk, None, [])))
+            return
         if known is None:
             message = _("The connector %(connector)s does not know %(type)s.") % {
                 "connector": service.row.connector,
@@ -208,7 +271,7 @@ class Drain:
     def _stamp(self, tags: list[Hashable]) -> Collection[Hashable]:
         """Mark rows just before calls that may not be repeated; a row that is no longer ours is not called."""
         if not self.heartbeat.fresh:
-            return []
+            return []  # given back, uncalled
         return leases.stamp(PendingOperation, "called_at", [UUID(str(tag)) for tag in tags], self.heartbeat.tokens)
 
     def _collect(self, timeout: float) -> None:
@@ -235,7 +298,10 @@ class Drain:
         for held, _settled in ended:
             del self.held[held.operation.pk]
         self.heartbeat.tokens = {held.token for held in self.held.values()}
-        tell_services(ended)
+        try:
+            tell_services(ended)
+        except (OperationalError, InterfaceError) as error:  # they hear of it from the next batch
+            self._reconnect(error)
 
     def _written(self, ended: list[tuple[Held, Settled]]) -> Counter[str]:
         patience = time.monotonic() + RECONNECT_SECONDS
@@ -353,11 +419,27 @@ def order_of(operation: PendingOperation, site: Site) -> Order:
     )
 
 
+def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[PendingOperation]:
+    """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
+
+    One short transaction, which holds the service's row: of several drains one at a time counts and takes.
+    """
+    due = _due(crashes).filter(queue=queue, service=service)
+    if not due.exists():
+        return []
+    with transaction.atomic():
+        granted = limits.grant(service.pk, wanted)
+        wanted = min(granted, _room(service))
+        taken = leases.take(PendingOperation.claim, due.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
+        limits.charge(service.pk, len(taken) - granted)
+    return taken
+
+
 def free_services(queue: Queue) -> list[Service]:
     """Return the services that have work due in a queue and may be called now, least recently called first."""
     if not Queue.objects.filter(pk=queue.pk, status=Queue.Status.ACTIVE).exists():
         return []
-    due = PendingOperation.objects.filter(status="pending", queue=queue, service=OuterRef("pk"), due_at__lte=Now())
+    due = _due().filter(queue=queue, service=OuterRef("pk"))
     waited = Q(waits_until__isnull=True) | Q(waits_until__lte=Now())
     return list(
         Service.objects.filter(waited, Exists(due), status=Service.Status.ACTIVE, breaker__status="closed").order_by(
@@ -366,20 +448,28 @@ def free_services(queue: Queue) -> list[Service]:
     )
 
 
-def queues_with_work() -> QuerySet[Queue]:
-    """Return the active queues in which something is due."""
-    due = PendingOperation.objects.filter(status="pending", queue=OuterRef("pk"), due_at__lte=Now())
-    return Queue.objects.filter(Exists(due), status=Queue.Status.ACTIVE)
+def queues_with_work() -> list[Queue]:
+    """Return the active queues in which something is due that may go out now."""
+    return [queue for queue in Queue.objects.filter(status=Queue.Status.ACTIVE) if free_services(queue)]
 
 
-def _due(queue: Queue, service: Service, crashes: int) -> QuerySet[PendingOperation]:
-    suspects = Q(crashes__gte=2) if crashes == 2 else Q(crashes=crashes)
-    paused = Q(tenant__isnull=False) & Q(tenant__status="paused")
-    return (
-        PendingOperation.objects.filter(suspects, status="pending", queue=queue, service=service, due_at__lte=Now())
-        .exclude(paused)
-        .order_by("due_at", "id")
-    )
+def _due(crashes: int | None = None) -> QuerySet[PendingOperation]:
+    """Return what is due; with `crashes`, only what was held so often by a worker that fell silent (2: or more)."""
+    due = PendingOperation.objects.filter(status="pending", due_at__lte=Now())
+    held = list(Tenant.objects.filter(status=Tenant.Status.PAUSED).values_list("pk", flat=True))
+    if held:
+        due = due.exclude(tenant__in=held)
+    if crashes is None:
+        return due
+    return due.filter(crashes__gte=2) if crashes == 2 else due.filter(crashes=crashes)
+
+
+def _long_ago(moment: float | None) -> bool:
+    return moment is not None and time.monotonic() - moment > LINGER_SECONDS
+
+
+def _unusable(error: Exception) -> str:
+    return _("Its settings cannot be used: %s. Correct them, then reset the breaker.") % error
 
 
 def _room(service: Service) -> int:
@@ -390,6 +480,8 @@ def _room(service: Service) -> int:
 
 def rescue_lapsed() -> int:
     """Take rows back from workers that fell silent; return how many. What may have taken effect goes to a person."""
+    if not _holders_could_renew():
+        return 0
     lapsed = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
     silent = _("Its worker fell silent for the %(times)sth time while it was under way.") % {"times": POISON_AFTER}
     buried = leases.rescue(PendingOperation.bury, lapsed.filter(crashes__gte=POISON_AFTER - 1), last_error=silent)
@@ -397,6 +489,17 @@ def rescue_lapsed() -> int:
     doubted = leases.rescue(PendingOperation.doubt, lapsed.filter(pk__in=_undecidable(lapsed)), last_error=unsure)
     rescued = leases.rescue(PendingOperation.rescue, lapsed.exclude(pk__in=_undecidable(lapsed)))
     return len(buried) + len(doubted) + len(rescued)
+
+
+def _holders_could_renew() -> bool:
+    """Say whether the database has been there for a lease: after a crash of its own, no holder is to blame."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_postmaster_start_time() < statement_timestamp() - %s * interval '1 s'",
+            [leases.LEASE.total_seconds()],
+        )
+        [(there,)] = cursor.fetchall()
+    return bool(there)
 
 
 def _undecidable(lapsed: QuerySet[PendingOperation]) -> list[UUID]:

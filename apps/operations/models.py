@@ -313,6 +313,12 @@ class PendingOperation(Leased):
             models.Index(
                 name="operation_due", fields=["queue", "service", "due_at", "id"], condition=Q(status="pending")
             ),
+            # The few that were held when a worker fell silent, which go apart.
+            models.Index(
+                name="operation_suspects",
+                fields=["queue", "service", "due_at", "id"],
+                condition=Q(status="pending", crashes__gt=0),
+            ),
             # Lists, counts and bulk verbs by state, walking the key.
             models.Index(name="operation_status", fields=["status", "id"], condition=Q(archived_at__isnull=True)),
             models.Index(name="operation_service", fields=["service", "id"]),
@@ -361,6 +367,24 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.method} {self.status_code or self.failure_class}"
+
+
+class Place(models.Model):
+    """One of the places at a queue: so many workers drain it at once (apps/operations/places.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    queue = models.ForeignKey(Queue, models.CASCADE, related_name="+", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    token = models.BigIntegerField(null=True)
+    kept_until = models.DateTimeField(null=True)
+
+    class Meta:
+        verbose_name = _("place at a queue")
+        verbose_name_plural = _("places at queues")
+        constraints = [models.UniqueConstraint(name="place_queue_number", fields=["queue", "number"])]
+
+    def __str__(self) -> str:
+        return f"{self.queue} {self.number}"
 
 
 class Tally(models.Model):

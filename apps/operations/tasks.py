@@ -1,18 +1,40 @@
 """What workers do for operations. A message names a queue at most; the rows say what is to be done."""
 
+import mmap
+
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
 from apps.jobs.models import Queue
-from apps.operations import confirming, delivery
+from apps.operations import confirming, delivery, places
+
+# A page that the worker's pool shares with its parent: only the parent hears that it shall stop.
+_stopping = mmap.mmap(-1, 1)
+
+
+@worker_shutting_down.connect
+def note_stop(**_signal: object) -> None:
+    """Let drains that run claim no more."""
+    _stopping[0] = 1
 
 
 @shared_task
-def drain(slug: str) -> None:
-    """Deliver what is due in a queue. An unknown queue, or one that others drained already, costs one look."""
+def drain(slug: str, place: int | None = None) -> None:
+    """Deliver what is due in a queue. An unknown queue, or one that others drain already, costs one look."""
     for queue in Queue.objects.filter(slug=slug):
-        delivery.drain(queue)
-        if delivery.free_services(queue):
-            drain.delay(slug)
+        held = places.take(queue, place)
+        if held is not None:
+            _drain(queue, held)
+
+
+def _drain(queue: Queue, place: int) -> None:
+    if delivery.free_services(queue):
+        delivery.drain(queue, place=place, stopping=lambda: bool(_stopping[0]))
+    if delivery.free_services(queue):
+        places.keep(place)
+        drain.delay(queue.slug, place)
+    else:
+        places.leave(place)
 
 
 @shared_task
@@ -28,4 +50,5 @@ def sweep() -> None:
     delivery.fold_tallies()
     answer_confirms()
     for queue in delivery.queues_with_work():
-        drain.delay(queue.slug)
+        for _place in range(places.free(queue)):
+            drain.delay(queue.slug)
