@@ -29,9 +29,10 @@ def advance() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Score the runs that are watched, and take up those that wait."""
+    """Score the runs that are watched; a worker other than the tick's takes up those that wait."""
     pacing.watch()
-    advance()
+    if pacing.waiting().exists():
+        wake(advance)
 
 
 def wake_after(record: ActionRun) -> None:

@@ -15,8 +15,8 @@ from apps.actions.running import database_now, step
 from apps.integrations.models import CircuitBreaker, Service
 from apps.integrations.models.service import RAMP
 
-PROBE_LEASE = dt.timedelta(seconds=20)
-"""A probe ends within ten seconds; one that never came back frees the breaker after twice that."""
+PROBE_LEASE = dt.timedelta(seconds=12)
+"""A probe ends within eight seconds and the finding of a name; one that never came back frees the breaker."""
 REFUSED_WAIT = 300
 """Seconds between probes while our credential is refused: nothing but a rotation helps."""
 
@@ -87,16 +87,23 @@ def _next_wait(breaker: CircuitBreaker) -> int:
     )
 
 
+FREE = Q(status=CircuitBreaker.Status.HALF_OPEN) & (Q(probe_token__isnull=True) | Q(probe_lease_until__lt=Now()))
+"""A probe may go out: none is under way, or it never came back."""
+
+
+def probes_due() -> bool:
+    """Say whether a breaker waits for a probe."""
+    over = Q(status=CircuitBreaker.Status.OPEN, probe_due_at__lte=Now())
+    return CircuitBreaker.objects.filter(over | FREE).exists()
+
+
 def take_probes() -> Sequence[CircuitBreaker]:
     """Take the probes that are due: each breaker's is held by one worker, under a lease of its own."""
     step(CircuitBreaker.half_open, CircuitBreaker.objects.filter(probe_due_at__lte=Now()))
-    free = Q(probe_token__isnull=True) | Q(probe_lease_until__lt=Now())
     taken = []
-    for breaker in CircuitBreaker.objects.filter(free, status=CircuitBreaker.Status.HALF_OPEN).select_related(
-        "service"
-    ):
+    for breaker in CircuitBreaker.objects.filter(FREE).select_related("service"):
         # Compare and set: of all processes that saw it free, one takes it.
-        won = CircuitBreaker.objects.filter(free, pk=breaker.pk, status=CircuitBreaker.Status.HALF_OPEN).update(
+        won = CircuitBreaker.objects.filter(FREE, pk=breaker.pk).update(
             probe_token=RawSQL("(SELECT nextval('actions_token'))", ()), probe_lease_until=Now() + PROBE_LEASE
         )
         if won:

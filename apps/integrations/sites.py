@@ -36,6 +36,11 @@ def policy_of(service: Service) -> Policy:
     )
 
 
+def unusable(error: Exception) -> str:
+    """Say that a service's row names a connector, a network or a port that there is not."""
+    return _("The settings of the service cannot be used: %s. Correct them, then reset its breaker.") % error
+
+
 def missing_credentials(service: Service) -> list[str]:
     """Return a sentence for each credential that a service needs and that is set nowhere."""
     return [

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.db.models.functions import Now
 
 from apps.actions.running import step
+from apps.actions.tasks import wake
 from apps.integrations import breakers, limits, probing
 from apps.integrations.models import Service
 
@@ -17,8 +18,9 @@ def answer_probes() -> None:
 
 @shared_task
 def sweep() -> None:
-    """Make the probes that are due, end the pauses and waits that are over, and make breakers that are missing."""
+    """End the pauses and waits that are over, make breakers that are missing, and ask for the probes that are due."""
     breakers.make_missing()
     limits.free_again()
     step(Service.resume, Service.objects.filter(paused_until__lte=Now()))
-    answer_probes()
+    if probing.wanted():
+        wake(answer_probes)

@@ -1,39 +1,55 @@
 """Is it really there? Reads a record back from its service by our reference, and keeps the answer (S0-26)."""
 
-from django.db.models import F, Q
+from contextlib import closing
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors.shape import Doubles
-from apps.integrations.door import carry_out
+from apps.integrations.door import Door
 from apps.integrations.outcome import Outcome
-from apps.integrations.sites import connector_of, policy_of, site_of
+from apps.integrations.sites import connector_of, policy_of, site_of, unusable
 from apps.operations.delivery import order_of
 from apps.operations.models import PendingOperation
 
 AT_ONCE = 50
 
 
-def answer_asked() -> int:
-    """Look up the operations that people asked about; return how many were answered."""
+def waiting() -> QuerySet[PendingOperation]:
+    """Return the operations that people asked about and that are not answered yet."""
     unanswered = Q(confirmed_at__isnull=True) | Q(confirmed_at__lt=F("confirm_asked_at"))
-    asked = PendingOperation.objects.filter(unanswered, confirm_asked_at__isnull=False).select_related("service")
-    looked_up = list(asked.order_by("confirm_asked_at")[:AT_ONCE])
-    for operation in looked_up:
-        _keep(operation, confirm(operation))
-    return len(looked_up)
+    return PendingOperation.objects.filter(unanswered, confirm_asked_at__isnull=False).order_by("confirm_asked_at")
 
 
-def confirm(operation: PendingOperation) -> Outcome:
+def answer_asked() -> int:
+    """Look up what people asked about, many at once; return how many were answered."""
+    asked = {operation.pk: operation for operation in waiting().select_related("service")[:AT_ONCE]}
+    with closing(Door()) as door:
+        for operation in asked.values():
+            _start(door, operation)
+        while door.in_flight:
+            for settled in door.wait(1):
+                outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The look was not made."))
+                _keep(asked[UUID(str(settled.tag))], outcome)
+    return len(asked)
+
+
+def _start(door: Door, operation: PendingOperation) -> None:
     """Ask the service whether an operation's record is there. Changes nothing, here or there."""
-    known = connector_of(operation.service).operations.get(operation.operation_type)
-    if known is None or known.confirm is None:
-        return Outcome(FailureClass.AMBIGUOUS, _("This service offers no way to ask."))
-    site = site_of(operation.service)
-    steps = known.confirm(order_of(operation, site))
-    settled = carry_out(steps, policy_of(operation.service), Doubles.LOOKUP, list(site.credentials.values()))
-    return settled.outcome or Outcome(FailureClass.UNKNOWN, _("The look was not made."))
+    try:
+        known = connector_of(operation.service).operations.get(operation.operation_type)
+        if known is None or known.confirm is None:
+            _keep(operation, Outcome(FailureClass.AMBIGUOUS, _("This service offers no way to ask.")))
+            return
+        site, policy = site_of(operation.service), policy_of(operation.service)
+    except (KeyError, ValueError) as error:
+        _keep(operation, Outcome(FailureClass.CONFIG, unusable(error)))
+        return
+    secrets = [value for value in site.credentials.values() if value]
+    door.start(operation.pk, known.confirm(order_of(operation, site)), policy, Doubles.LOOKUP, secrets)
 
 
 def _keep(operation: PendingOperation, outcome: Outcome) -> None:

@@ -20,6 +20,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from apps.actions import leases
+from apps.actions.verbs import Refused
 from apps.deadletters.failures import COUNTED_BY_BREAKER, NO_ATTEMPT_USED, FailureClass
 from apps.integrations import breakers, limits
 from apps.integrations.breakers import Report
@@ -29,7 +30,7 @@ from apps.integrations.door import Door, Settled
 from apps.integrations.egress import Policy
 from apps.integrations.models import Service
 from apps.integrations.outcome import Outcome
-from apps.integrations.sites import connector_of, policy_of, site_of
+from apps.integrations.sites import connector_of, policy_of, site_of, unusable
 from apps.jobs.models import Queue, Tenant
 from apps.operations import places
 from apps.operations.models import POISON_AFTER, Attempt, PendingOperation, Tally
@@ -194,9 +195,8 @@ class Drain:
         """Go through every service's suspects at least once, and on while there are some and time is left."""
         carried = True
         while carried:
-            carried = any([self._carry_group(crashes, size, ends) for crashes, size in SUSPECTS])
-            if self._over(ends):
-                return
+            groups = [self._carry_group(crashes, size, ends) for crashes, size in SUSPECTS]
+            carried = any(groups) and not self._over(ends)
 
     def _carry_group(self, crashes: int, size: int, ends: float) -> bool:
         carried = False
@@ -232,12 +232,13 @@ class Drain:
             return 0
         try:
             destination = Destination.of(service)
+        except (KeyError, ValueError) as error:  # no row of its work is to blame
+            breakers.trip_service(service, unusable(error), breakers.REFUSED_WAIT)
+            return 0
+        try:
             taken = claim(self.queue, service, size if self.left is None else min(size, self.left), crashes)
         except (OperationalError, InterfaceError) as error:
             self._reconnect(error)
-            return 0
-        except (KeyError, ValueError) as error:  # its row says what cannot be: no row of its work is to blame
-            breakers.trip_service(service, _unusable(error), breakers.REFUSED_WAIT)
             return 0
         self._start(taken, destination)
         return len(taken)
@@ -300,7 +301,7 @@ class Drain:
         self.heartbeat.tokens = {held.token for held in self.held.values()}
         try:
             tell_services(ended)
-        except (OperationalError, InterfaceError) as error:  # they hear of it from the next batch
+        except (OperationalError, InterfaceError, Refused) as error:  # they hear of it from the next batch
             self._reconnect(error)
 
     def _written(self, ended: list[tuple[Held, Settled]]) -> Counter[str]:
@@ -466,10 +467,6 @@ def _due(crashes: int | None = None) -> QuerySet[PendingOperation]:
 
 def _long_ago(moment: float | None) -> bool:
     return moment is not None and time.monotonic() - moment > LINGER_SECONDS
-
-
-def _unusable(error: Exception) -> str:
-    return _("Its settings cannot be used: %s. Correct them, then reset the breaker.") % error
 
 
 def _room(service: Service) -> int:

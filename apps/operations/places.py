@@ -5,6 +5,8 @@ messages as there are places, however many the sweep or the request path add. A 
 its worker, or the message, is lost.
 """
 
+from typing import Any
+
 from django.db import connection
 
 from apps.jobs.models import Queue
@@ -34,7 +36,12 @@ FREE = (
 def take(queue: Queue, handed_on: int | None = None) -> int | None:
     """Take the place that was handed on, or a free one; return its token, None where all are taken."""
     with connection.cursor() as cursor:
-        words = {"queue": queue.pk, "places": queue.concurrency, "kept": KEPT_SECONDS, "token": handed_on}
+        words: dict[str, Any] = {
+            "queue": queue.pk,
+            "places": queue.concurrency,
+            "kept": KEPT_SECONDS,
+            "token": handed_on,
+        }
         cursor.execute(MAKE, words)
         cursor.execute(TAKE, words)
         row = cursor.fetchone()

@@ -5,6 +5,7 @@ import mmap
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
+from apps.actions.tasks import wake
 from apps.jobs.models import Queue
 from apps.operations import confirming, delivery, places
 
@@ -19,20 +20,22 @@ def note_stop(**_signal: object) -> None:
 
 
 @shared_task
-def drain(slug: str, place: int | None = None) -> None:
+def drain(slug: str, place: str = "") -> None:
     """Deliver what is due in a queue. An unknown queue, or one that others drain already, costs one look."""
     for queue in Queue.objects.filter(slug=slug):
-        held = places.take(queue, place)
+        held = places.take(queue, int(place) if place else None)
         if held is not None:
             _drain(queue, held)
 
 
 def _drain(queue: Queue, place: int) -> None:
-    if delivery.free_services(queue):
+    more = bool(delivery.free_services(queue))
+    if more:
         delivery.drain(queue, place=place, stopping=lambda: bool(_stopping[0]))
-    if delivery.free_services(queue):
+        more = bool(delivery.free_services(queue))
+    if more:
         places.keep(place)
-        drain.delay(queue.slug, place)
+        wake(drain, queue.slug, str(place))
     else:
         places.leave(place)
 
@@ -48,7 +51,8 @@ def sweep() -> None:
     """Find what no message speaks of: rows of silent workers, and queues with work that is due."""
     delivery.rescue_lapsed()
     delivery.fold_tallies()
-    answer_confirms()
+    if confirming.waiting().exists():
+        wake(answer_confirms)
     for queue in delivery.queues_with_work():
         for _place in range(places.free(queue)):
-            drain.delay(queue.slug)
+            wake(drain, queue.slug)
