@@ -477,9 +477,7 @@ def _room(service: Service) -> int:
 
 def rescue_lapsed() -> int:
     """Take rows back from workers that fell silent; return how many. What may have taken effect goes to a person."""
-    if not _holders_could_renew():
-        return 0
-    lapsed = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
+    lapsed = _renewable(PendingOperation.objects.filter(status="processing", lease_until__lt=Now()))
     silent = _("Its worker fell silent for the %(times)sth time while it was under way.") % {"times": POISON_AFTER}
     buried = leases.rescue(PendingOperation.bury, lapsed.filter(crashes__gte=POISON_AFTER - 1), last_error=silent)
     unsure = _("Its worker fell silent in the middle of the call, and this service cannot be asked what became of it.")
@@ -488,15 +486,16 @@ def rescue_lapsed() -> int:
     return len(buried) + len(doubted) + len(rescued)
 
 
-def _holders_could_renew() -> bool:
-    """Say whether the database has been there for a lease: after a crash of its own, no holder is to blame."""
+def _renewable(lapsed: QuerySet[PendingOperation]) -> QuerySet[PendingOperation]:
+    """Leave out leases that nobody could renew because the database was away: for one lease, no holder is to blame."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT pg_postmaster_start_time() < statement_timestamp() - %s * interval '1 s'",
+            "SELECT started - lease FROM (SELECT pg_postmaster_start_time(), %s * interval '1 s') AS server(started, lease)"
+            " WHERE started > statement_timestamp() - lease",
             [leases.LEASE.total_seconds()],
         )
-        [(there,)] = cursor.fetchall()
-    return bool(there)
+        lately = cursor.fetchone()
+    return lapsed.filter(lease_until__lt=lately[0]) if lately else lapsed
 
 
 def _undecidable(lapsed: QuerySet[PendingOperation]) -> list[UUID]:
