@@ -59,7 +59,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         base = settings.RUNBOOKS_URL
         return [(words, urljoin(base, where) if base else "") for words, where in self.documents]
 
-    def state_counts(self) -> dict[str, tuple[int, bool]]:
+    def state_counts(self) -> dict[str, tuple[int | None, bool]]:
         """The database keeps these counts exactly: nothing is scanned."""
         return {status: (count, False) for status, count in counts().items()}
 

@@ -322,6 +322,8 @@ class PendingOperation(Leased):
             # Lists, counts and bulk verbs by state, walking the key.
             models.Index(name="operation_status", fields=["status", "id"], condition=Q(archived_at__isnull=True)),
             models.Index(name="operation_service", fields=["service", "id"]),
+            models.Index(name="operation_queue", fields=["queue", "id"]),
+            models.Index(name="operation_type", fields=["operation_type", "id"]),
             # What is held now: the heartbeat and the rescue.
             models.Index(name="operation_leased", fields=["lease_until"], condition=Q(status="processing")),
             models.Index(name="operation_token", fields=["token"], condition=Q(status="processing")),
@@ -329,6 +331,16 @@ class PendingOperation(Leased):
             models.Index(name="operation_completed_at", fields=["completed_at"], condition=Q(status="completed")),
             models.Index(
                 name="operation_to_confirm", fields=["confirm_asked_at"], condition=Q(confirm_asked_at__isnull=False)
+            ),
+            # Rare words of the list's filters; partial, so that a delivery that goes well pays for none of them.
+            models.Index(name="operation_class", fields=["failure_class", "id"], condition=~Q(failure_class="")),
+            models.Index(name="operation_error", fields=["error_type", "id"], condition=~Q(error_type="")),
+            models.Index(name="operation_archived", fields=["id"], condition=Q(archived_at__isnull=False)),
+            models.Index(name="operation_tenant", fields=["tenant", "id"], condition=Q(tenant__isnull=False)),
+            models.Index(
+                name="operation_failed_at",
+                fields=["failed_at"],
+                condition=Q(status="failed", archived_at__isnull=True),
             ),
             models.Index(name="operation_entity", fields=["entity_id"], condition=~Q(entity_id="")),
             models.Index(name="operation_remote", fields=["remote_id"], condition=~Q(remote_id="")),

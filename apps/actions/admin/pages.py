@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions import tasks
 from apps.actions.actors import Actor
-from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, word_filters
+from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, counted_up_to, word_filters
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
@@ -176,10 +176,10 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             tabs.append(tab | {"current": changes.filters.get("archived") == "yes"})
         return tabs
 
-    def state_counts(self) -> Mapping[str, tuple[int, bool]]:
-        """Return how many rows stand in each state, and whether there are more than were counted."""
+    def state_counts(self) -> Mapping[str, tuple[int | None, bool]]:
+        """Return how many rows stand in each state (None: not counted), and whether there are more than that."""
         rows = cast("Any", self.model)._default_manager.filter(self.model.live_rows)
-        return {state: _counted(rows.filter(status=state)) for state in states_of(self.model)}
+        return {state: counted_up_to(rows.filter(status=state), STATE_COUNTED_UP_TO) for state in states_of(self.model)}
 
     @admin.display(description=gettext_lazy("state"), ordering="status")
     def state(self, row: Noun) -> SafeString:
@@ -392,8 +392,8 @@ class PolicyAdmin(VerbAdmin[Noun]):
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
 
-RUNS_SEARCHED = 20
-"""The last refusal of a row is looked for in so many of the newest runs that refused anything."""
+RUNS_SEARCHED = 200
+"""The last refusal of a row is looked for in so many of the newest runs."""
 HISTORY_AT_MOST = 200
 """So many entries of a row are shown; a row that has more is stuck in a loop, and the newest tell."""
 
@@ -440,10 +440,8 @@ def newest_first(entries: Iterable[Told]) -> list[Told]:
 
 def _last_refusal(row: Acted) -> list[Told]:
     """Return the last time that a bulk run refused the row, with its sentence."""
-    recent = (
-        ActionRun.objects.filter(kind=kind_of(type(row)), refused__gt=0).order_by("-id").values("pk")[:RUNS_SEARCHED]
-    )
-    runs = ActionRun.objects.filter(pk__in=list(recent.values_list("pk", flat=True)))
+    recent = ActionRun.objects.filter(kind=kind_of(type(row))).order_by("-id").values_list("pk", flat=True)
+    runs = ActionRun.objects.filter(pk__in=list(recent[:RUNS_SEARCHED]), refused__gt=0).order_by("-id")
     found = runs.filter(refused_rows__contains=[{"id": str(row.pk)}]).first()
     if found is None:
         return []
@@ -510,8 +508,3 @@ def _key(request: HttpRequest, verb: Verb, selection: Selection) -> str | None:
     """Return what makes the same form sent twice the same asking. A list's form has a button per row and verb."""
     key = request.POST.get("key", "")[:64]
     return f"{key}:{verb.name}:{selection.ids[0] if selection.ids and len(selection.ids) == 1 else ''}" if key else None
-
-
-def _counted(rows: Any) -> tuple[int, bool]:
-    count = rows.order_by()[: STATE_COUNTED_UP_TO + 1].count()
-    return min(count, STATE_COUNTED_UP_TO), count > STATE_COUNTED_UP_TO

@@ -1,9 +1,11 @@
 """The pages of action runs: the history of everything that people asked for, and how far each asking is."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -26,6 +28,12 @@ class ActionRunAdmin(VerbAdmin[ActionRun]):
     """History, and the page of a run with its progress, score and controls."""
 
     list_display = ("asked", "state", "moved_of", "score", "actor_name", "door", "at", "row_verbs")
+
+    def state_counts(self) -> Mapping[str, tuple[int | None, bool]]:
+        """Return how many runs are open in each state; the others are as many as there ever were."""
+        over = (ActionRun.Status.FINISHED, ActionRun.Status.CANCELLED)
+        counts = dict(ActionRun.objects.exclude(status__in=over).order_by().values_list("status").annotate(Count("pk")))
+        return {state: (None if state in over else counts.get(state, 0), False) for state in ActionRun.Status.values}
 
     @admin.display(description=gettext_lazy("what was asked"))
     def asked(self, run: ActionRun) -> str:
