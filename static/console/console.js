@@ -36,6 +36,7 @@ function nameCells(table) {
   const names = [...table.querySelectorAll("thead th")].map((cell) => cell.textContent.trim());
   for (const row of table.tBodies[0]?.rows ?? []) {
     [...row.cells].forEach((cell, index) => {
+      if (cell.textContent.trim() === "-") cell.dataset.empty = "";
       if (cell.tagName === "TD" && index > 0 && names[index] && !cell.querySelector(".state, .row-verbs")) cell.dataset.label = names[index];
     });
   }

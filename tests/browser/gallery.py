@@ -10,8 +10,11 @@ from django.contrib import admin
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import include, path
 from django.utils import timezone
+
+from opsconsole.templatetags.console import ago
 
 HOSTILE = "<script>alert(1)</script> \"'><img src=x onerror=alert(2)>"
 
@@ -405,15 +408,78 @@ def show_history(request: HttpRequest) -> HttpResponse:
     return show(request, "actions/history.html", object=user, opts=User._meta, entries=entries())
 
 
+class Rows(admin.ModelAdmin[User]):
+    """A noun's list and page, as an operational admin makes them; users stand in for operations."""
+
+    list_display = ("name", "state", "last_error", "attempts", "age", "verbs")
+    list_display_links = ("name",)
+    list_filter = ("is_staff", "is_active")
+    search_fields = ("username",)
+    actions = ("retry", "reset", "archive")
+    fields = ("username", "email", "date_joined", "is_active")
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    has_add_permission = has_change_permission
+    has_delete_permission = has_change_permission
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        rows: Any = super().get_changelist_instance(request)
+        rows.keyset = {"newer": None, "older": "?after=9", "total": 1_000_000, "estimated": True}
+        return rows
+
+    @admin.display(description="Operation")
+    def name(self, row: User) -> str:
+        return f"deal.create 3f2a{row.pk:04x}"
+
+    @admin.display(description="State")
+    def state(self, row: User) -> str:
+        word = ("failed", "pending", "completed", "processing")[row.pk % 4]
+        return render_to_string("console/state.html", {"status": word, "word": word})
+
+    @admin.display(description="Last error")
+    def last_error(self, row: User) -> str:
+        return render_to_string(
+            "console/line.html", {"text": "422, missing stage_id: " + HOSTILE if row.pk % 4 == 0 else ""}
+        )
+
+    @admin.display(description="Attempts")
+    def attempts(self, row: User) -> int:
+        return row.pk % 5
+
+    @admin.display(description="Age")
+    def age(self, row: User) -> str:
+        return ago(before(minutes=row.pk % 90))
+
+    @admin.display(description="")
+    def verbs(self, row: User) -> str:
+        named = ("Retry", "Resolve") if row.pk % 4 == 0 else ()
+        verbs = [{"label": label, "help": "", "url": "/gallery/preview/"} for label in named]
+        return render_to_string("console/row_verbs.html", {"verbs": verbs, "name": self.name(row)})
+
+    @admin.action(description="Retry")
+    def retry(self, request: HttpRequest, rows: Any) -> None:
+        """Move nothing."""
+
+    @admin.action(description="Reset")
+    def reset(self, request: HttpRequest, rows: Any) -> None:
+        """Move nothing."""
+
+    @admin.action(description="Archive")
+    def archive(self, request: HttpRequest, rows: Any) -> None:
+        """Move nothing."""
+
+
 def show_list(request: HttpRequest) -> HttpResponseBase:
-    """Show a list with states."""
-    return admin.site.get_model_admin(User).changelist_view(request, {"tabs": tabs()})
+    """Show a list with states, ages, errors, verbs."""
+    return Rows(User, admin.site).changelist_view(request, {"tabs": tabs()})
 
 
 def show_detail(request: HttpRequest) -> HttpResponseBase:
     """Show a row with verbs, payload and timeline."""
     key = str(User.objects.all()[0].pk)
-    return admin.site.get_model_admin(User).changeform_view(request, key, "", detail_context())
+    return Rows(User, admin.site).changeform_view(request, key, "", detail_context())
 
 
 urlpatterns = [
