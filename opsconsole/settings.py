@@ -197,6 +197,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
+FORMAT_MODULE_PATH = "opsconsole.formats"
 TIME_ZONE = "UTC"
 OPS_TIME_ZONE = env.str("OPS_TIME_ZONE", default="America/Sao_Paulo")
 USE_TZ = True
