@@ -17,10 +17,10 @@ from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.parser import Parser
 
 from apps.actions.actors import Actor
-from apps.actions.api import actor_of, routes, slug_of
+from apps.actions.api import actor_of, routes
 from apps.actions.models import ActionRun
 from apps.actions.schemas import ActionRunDetail, ActionRunRow
-from apps.actions.verbs import Acted, Refused
+from apps.actions.verbs import Acted, Refused, slug_of
 from apps.deadletters.models import DeadLetter
 from apps.deadletters.schemas import DeadLetterRow
 from apps.integrations import bodies, idempotency

@@ -12,7 +12,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from apps.operations.api import counts
+from apps.operations.backlog import counts
 from opsconsole import VERSION
 from opsconsole.authentication import key_holder, key_shown
 
@@ -88,8 +88,8 @@ def _pipelines(request: HttpRequest) -> dict[str, str]:
 
 def _operations() -> str:
     found = counts()
-    if found.failed > settings.FAILED_ALERT_THRESHOLD:
-        return _("failing: %(count)s operations have failed") % {"count": found.failed}
-    if found.pending > settings.PENDING_ALERT_THRESHOLD:
-        return _("behind: %(count)s operations are pending") % {"count": found.pending}
+    if found["failed"] > settings.FAILED_ALERT_THRESHOLD:
+        return _("failing: %(count)s operations have failed") % {"count": found["failed"]}
+    if found["pending"] > settings.PENDING_ALERT_THRESHOLD:
+        return _("behind: %(count)s operations are pending") % {"count": found["pending"]}
     return _("ok")

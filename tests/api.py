@@ -20,7 +20,7 @@ class Api(Client):
     def send(self, path: str, body: Any = None, **headers: str) -> Any:
         """Post a body as JSON, or none."""
         if body is None:
-            return self.post(path, headers=headers)
+            return self.generic("POST", path, headers=headers)
         return self.post(path, body, content_type="application/json", headers=headers)
 
     def post_raw(self, path: str, body: bytes, content_type: str = "application/json") -> Any:

@@ -5,8 +5,6 @@ from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from django.utils import translation
-from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema, Status
 from pydantic import BaseModel, Field, create_model
@@ -36,12 +34,6 @@ PAGE_WORDS = {"limit", "after"}
 """What a list is asked beside the words of the noun's filter."""
 
 
-def slug_of(model: type[Acted]) -> str:
-    """Return the word that stands for a noun in paths and on the command line: its English plural."""
-    with translation.override("en"):
-        return slugify(str(model._meta.verbose_name_plural))
-
-
 def actor_of(request: HttpRequest) -> Actor:
     """Return who asks: the root has let nobody else in."""
     actor: Actor = request.auth  # type: ignore[attr-defined] # written by ninja after authentication
@@ -55,9 +47,10 @@ def routes(
     router = router or Router()
     detail = detail or create_model(f"{row.__name__}WithHistory", __base__=(row, WithHistory))
     _add_list(router, model, row)
+    for verb in verbs_of(model).values():
+        _add_verb_on_many(router, verb)  # fixed words before `{id}`
     _add_detail(router, model, detail)
     for verb in verbs_of(model).values():
-        _add_verb_on_many(router, verb)
         _add_verb_on_one(router, verb)
     return router
 

@@ -14,7 +14,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, Expression, Field, IntegerField, Q, QuerySet, Value, When
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.functional import Promise
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
+from django.utils.translation import override
 
 from apps.actions.actors import Actor
 
@@ -263,6 +265,12 @@ def nouns() -> list[type[Acted]]:
 def kind_of(model: type[models.Model]) -> str:
     """Return the name by which rows of a model are known in history and dead letters: `operations.pendingoperation`."""
     return model._meta.label_lower
+
+
+def slug_of(model: type[models.Model]) -> str:
+    """Return the word that stands for a noun in addresses and on the command line: its English plural."""
+    with override("en"):
+        return slugify(str(model._meta.verbose_name_plural))
 
 
 def states_of(model: "type[models.Model]") -> dict[str, str]:

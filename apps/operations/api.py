@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -21,7 +20,8 @@ from apps.actions.selections import Selection
 from apps.actions.tasks import wake, wake_after
 from apps.actions.verbs import NotPermitted
 from apps.operations import intake
-from apps.operations.models import PendingOperation, Tally
+from apps.operations.backlog import counts
+from apps.operations.models import PendingOperation
 from apps.operations.schemas import (
     Accepted,
     AcceptedMany,
@@ -68,7 +68,7 @@ def hand_in_many(request: HttpRequest, body: OperationsIn) -> Status[AcceptedMan
 def status(request: HttpRequest) -> Counts:
     """Say how many operations are pending, processing, completed and failed, archived ones left out."""
     require_view(actor_of(request), PendingOperation)
-    return counts()
+    return _counts()
 
 
 @router.get("/list", response=OperationsPage, summary="List operations by status, oldest first")
@@ -108,7 +108,7 @@ def process(request: HttpRequest, response: HttpResponse, batch_size: BatchSize 
         processed=run.moved,
         succeeded=run.confirmed,
         failed=run.failed_again,
-        pending_remaining=counts().pending,
+        pending_remaining=_counts().pending,
         started_at=run.started_at or run.created_at,
         completed_at=None,
         error=run.stop_reason or None,
@@ -182,8 +182,6 @@ def _retry(request: HttpRequest, status: str, batch_size: int | None) -> ActionR
     return run
 
 
-def counts() -> Counts:
-    """Read the tally: exact, and as fast over ten million operations as over ten."""
-    found = dict(Tally.objects.filter(archived=False).values_list("status").annotate(Sum("change")))
-    counted = {str(status): max(found.get(status, 0), 0) for status in PendingOperation.Status.values}
-    return Counts(**counted, total=sum(counted.values()))
+def _counts() -> Counts:
+    found = counts()
+    return Counts(**found, total=sum(found.values()))
