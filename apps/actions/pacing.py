@@ -53,14 +53,14 @@ def take_turn() -> ActionRun | None:
 def drive(run: ActionRun) -> Iterator[ActionRun]:
     """Release a run from this process, batch by batch, and yield how far it is; needs no worker, and bears with one."""
     while True:
-        taken = leases.take(ActionRun.advance, waiting().filter(pk=run.pk)[:1])
-        for held in taken:
+        before = run.walked_to
+        for held in leases.take(ActionRun.advance, waiting().filter(pk=run.pk)[:1]):
             _turn(held, seconds=0)
         run.refresh_from_db()
         yield run
         if run.status not in (ActionRun.Status.QUEUED, ActionRun.Status.RUNNING):
             return
-        if not taken:
+        if run.walked_to == before:  # a worker has it, or its pace holds it
             time.sleep(0.2)
 
 
