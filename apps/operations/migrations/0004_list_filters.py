@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('integrations', '0001_initial'),
         ('jobs', '0002_tick'),
-        ('operations', '0002_tally'),
+        ('operations', '0003_places'),
     ]
 
     operations = [
