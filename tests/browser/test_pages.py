@@ -37,9 +37,9 @@ def test_the_sign_in_page_is_readable_by_everybody(stranger: Screen) -> None:
         audit(stranger)
 
 
-@pytest.mark.parametrize("look", [Look(width=390), Look("dark", "pt-br", 320)], ids=str)
+@pytest.mark.parametrize("look", [Look(width=390), Look("dark", "pt-br", 320), Look(width=820)], ids=str)
 @every_page
-def test_a_page_fits_a_phone(screen: Screen, path: str) -> None:
+def test_a_page_fits_a_phone_and_a_tablet(screen: Screen, path: str) -> None:
     page = screen.open(path)
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     audit(screen)
