@@ -38,7 +38,7 @@ class PressForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text=_("It ends by itself then. Left empty, it lasts until somebody ends it."),
     )
-    pace = forms.ChoiceField(label=_("Pace"), choices=PACES, widget=forms.RadioSelect)
+    pace = forms.ChoiceField(label=_("Pace"), choices=PACES, required=False, widget=forms.RadioSelect)
     rate = forms.FloatField(label=_("Rows per second"), required=False, min_value=0.01, max_value=10_000)
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
 
@@ -68,7 +68,7 @@ class PressForm(forms.Form):
     @property
     def pacing(self) -> Pace | None:
         """How fast the person wants it, as `run` takes it."""
-        chosen = self.cleaned_data.get("pace", "all")
+        chosen = self.cleaned_data.get("pace") or "all"
         if chosen == "all":
             return None
         return Pace(canary=True) if chosen == "canary" else Pace(rate=self.cleaned_data["rate"], canary=False)

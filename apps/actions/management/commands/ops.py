@@ -43,6 +43,9 @@ class Command(BaseCommand):
             self._second_look(verb, selection, options["yes"])
             given = {word: options[word] for word in ("note", "reason", "until", "owner") if options[word]}
             run = running.run(verb, selection, whoever(), given=given, pace=_pace(options))
+            if verb.model is ActionRun:  # it stands for itself: a run that was resumed is the workers' to go on with
+                self.stdout.write(_("%(verb)s: done. The run is %(state)s.") % _standing(verb, run))
+                return
             self._tell(verb, self._driven(run))
 
     def _selection(self, verb: Verb, options: dict[str, Any]) -> Selection:
@@ -108,6 +111,10 @@ def named_verb(model: type[Acted], word: str) -> Verb:
         told = {"plural": model._meta.verbose_name_plural, "word": word, "hint": closest(name, list(verbs))}
         raise NotFound(_("There is no verb %(word)s for %(plural)s; %(hint)s") % told)
     return verbs[name]
+
+
+def _standing(verb: Verb, run: ActionRun) -> dict[str, Any]:
+    return {"verb": verb.label, "state": run.get_status_display()}
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,52 @@
+"""A company in which every verb of every noun finds a row that it may move."""
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+
+from apps.actions.models import ActionRun
+from apps.actions.running import run
+from apps.actions.selections import Selection
+from apps.actions.verbs import Acted, Verb, nouns, verbs_of
+from apps.deadletters.models import DeadLetter
+from apps.integrations.models import ApiKey, CircuitBreaker, Service
+from apps.jobs.models import Queue, Tenant
+from tests.cast import ROOT, Company
+
+VERBS = [verb for noun in nouns() for verb in verbs_of(noun).values()]
+"""Every verb that is declared. A new one is tested by being among them."""
+
+
+def populate(company: Company) -> None:
+    """Put rows into every state that a verb starts from, and that the demo company lacks."""
+    held = {"reason": "year-end closing"}
+    run(Queue.pause, one(Queue, company.books), ROOT, given=held)
+    run(Service.pause, one(Service, company.erp), ROOT, given=held)
+    run(CircuitBreaker.force_open, one(CircuitBreaker, company.erp.breaker), ROOT, given=held)
+    run(Tenant.pause, one(Tenant, Tenant.objects.create(slug="away", name="Away")), ROOT, given=held)
+    Tenant.objects.create(slug="acme", name="Acme")
+    ApiKey.objects.create(name="The site", prefix="ops_1234", digest="d" * 64, group=Group.objects.get(name="Viewer"))
+    for status in ("queued", "paused"):
+        ActionRun.objects.create(
+            verb="retry",
+            kind="operations.pendingoperation",
+            status=status,
+            actor_name="root",
+            door="command",
+            selection={"ids": []},
+        )
+    letter = DeadLetter.objects.get(source_id=company.operations["archived"][0].pk)
+    assert letter.status == "archived"
+
+
+def one(model: type[Acted], row: Any) -> Selection:
+    """Select one row."""
+    return Selection.ticked(model, [row.pk])
+
+
+def legal_row(verb: Verb) -> Any:
+    """Return a row that the verb may move."""
+    rows = verb.model._default_manager.annotate(refusal=verb.refusal()).filter(refusal=None)
+    row = rows.order_by("pk").first()
+    assert row is not None, f"tests/contracts/world.py has no row that {verb!r} may move: add one"
+    return row
