@@ -53,6 +53,6 @@ def wake(task: "Task[Any, Any]", *args: str) -> None:
         return
     try:
         task.apply_async(args)
-    except Exception as error:  # whatever the broker's client makes of a dead broker
+    except Exception as error:  # away, silent, out of memory, read-only: no request fails for it
         _quiet_until = time.monotonic() + QUIET_SECONDS
         log.warning("The broker does not take wake-ups; the sweep finds the work: %s", error)
