@@ -79,8 +79,10 @@ def _run(supervisor: Supervisor, door: socket.socket) -> None:
     machine = Machine(settings.DATA_DIR, settings.PORT, dict(os.environ), supervisor.say)
     machine.say(_("opsconsole starts on %(folder)s") % {"folder": machine.data})
     _make_secrets(machine)
+    port = _simulator_port(machine)
+    supervisor.start(_simulator(machine, port))
     _start_servers(machine, supervisor)
-    supervisor.start(_simulator(machine))
+    supervisor.tend(until=lambda: _answers(port))  # the demo company is made with its help
     machine.say(_("  database, pages and the demo company"))
     prepared = _prepare(machine)
     for program in _programs(machine, door):
@@ -156,15 +158,18 @@ def _worker(machine: Machine, name: str, queue: str, children: int) -> Program:
     )
 
 
-def _simulator(machine: Machine) -> Program:
-    """Return the simulator on a port of its own, the same at every start where it is free."""
+def _simulator_port(machine: Machine) -> int:
+    """Return the simulator's port, the same at every start where it is free, for rows name it; tell everyone."""
     remembered = machine.data / "simulator-port"
     port = _free_port(int(remembered.read_text()) if remembered.exists() else 0)
     remembered.write_text(str(port))
     machine.env["OPS_SIMULATOR_URL"] = f"http://127.0.0.1:{port}"
-    return machine.program(
-        *("simulator", "-m", "apps.simulator", "--port", str(port), "--data", str(machine.data / "simulator"))
-    )
+    return port
+
+
+def _simulator(machine: Machine, port: int) -> Program:
+    folder = machine.data / "simulator"
+    return machine.program("simulator", "-m", "apps.simulator", "--port", str(port), "--data", str(folder))
 
 
 def _free_port(wanted: int) -> int:

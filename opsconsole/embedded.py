@@ -213,13 +213,17 @@ class Servers:
         )
 
 
+def folder_name(database_password: str) -> str:
+    """Return the name of the folders that a data folder has outside of itself."""
+    return f"{NAME}-{sha256(database_password.encode()).hexdigest()[:12]}"
+
+
 def of_data_folder(data: Path, database_password: str, redis_password: str) -> Servers:
     """Return the servers that belong to a data folder.
 
     Their own folders are named after the password: they follow a data folder that is moved, and a new one never meets old files.
     """
-    name = f"{NAME}-{sha256(database_password.encode()).hexdigest()[:12]}"
-    owner = _servers_owner()
+    name, owner = folder_name(database_password), _servers_owner()
     folder = ROOT_HOME / name if owner else data / "servers"
     # A socket's path may have about a hundred bytes, fewer than the path of many a data folder.
     sockets = folder if owner else Path(tempfile.gettempdir()) / name

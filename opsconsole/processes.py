@@ -43,7 +43,11 @@ def start(program: Program) -> subprocess.Popen[bytes]:
 def output(program: Program) -> str | None:
     """Run `program` to its end and return what it printed, None where it failed; what it complains of is in its log."""
     with _log(program) as log, _open(program, stdout=subprocess.PIPE, stderr=log) as process:
-        printed, _nothing = process.communicate()
+        try:
+            printed, _nothing = process.communicate()
+        except KeyboardInterrupt:  # it does not hear Ctrl-C itself
+            end(process)
+            raise
         return printed.decode() if process.returncode == 0 else None
 
 

@@ -1,10 +1,12 @@
 """`make run` as a process of its own, and what can be seen of it from outside."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +15,9 @@ from pathlib import Path
 import django
 from django.conf import settings
 
-PATIENCE_SECONDS = 60
+from opsconsole import embedded
+
+PATIENCE_SECONDS = 180  # a busy machine is slow; what never comes must fail all the same
 PACKAGES = str(Path(django.__file__).parent.parent)  # another interpreter of the same version finds them, too
 FROM_OUTSIDE = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "OPS_STATICFILES_STORAGE", "OPS_SIMULATOR_URL")
 
@@ -76,6 +80,15 @@ def machine(
     finally:
         if up.process.returncode is None:
             up.end()
+        forget(data)
+
+
+def forget(data: Path) -> None:
+    """Remove what a data folder has elsewhere."""
+    if (password := data / "database-password").exists():
+        name = embedded.folder_name(password.read_text().strip())
+        for folder in (embedded.ROOT_HOME / name, Path(tempfile.gettempdir(), name)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def free_port() -> int:

@@ -65,9 +65,9 @@ def test_kill_9_leaves_no_orphan_and_the_next_start_works(tmp_path: Path) -> Non
         killed.hear(READY)
         orphans = killed.below()
         killed.end(signal.SIGKILL)
-    with machine(tmp_path, killed.port) as next_one:
-        next_one.hear(READY)
-        assert [path for path in orphans if not gone(path)] == []
+        with machine(tmp_path, killed.port) as next_one:
+            next_one.hear(READY)
+            assert [path for path in orphans if not gone(path)] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; the other tests ran as this one")
