@@ -19,6 +19,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
@@ -460,7 +461,7 @@ def _act(model: type[Acted], item: ActionItem) -> str:
     return _(" (%(verb)s by %(actor)s at %(at)s)") % {
         "verb": str(move.label).lower() if move else item.verb,
         "actor": item.actor_name,
-        "at": f"{at:%H:%M}" if today else f"{at:%Y-%m-%d %H:%M}",
+        "at": date_format(at, "H:i" if today else "d M Y, H:i"),
     }
 
 

@@ -14,7 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, Expression, Field, IntegerField, Q, QuerySet, Value, When
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.functional import Promise
-from django.utils.text import slugify
+from django.utils.text import get_text_list, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
@@ -126,7 +126,7 @@ class Move:
         return _("%(status)s; %(verb)s needs %(sources)s") % {
             "status": state_label(self.model, status),
             "verb": str(self.label).lower(),
-            "sources": _(" or ").join(state_label(self.model, source) for source in self.sources),
+            "sources": get_text_list([state_label(self.model, source) for source in self.sources]),
         }
 
 

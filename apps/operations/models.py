@@ -152,7 +152,7 @@ class PendingOperation(Leased):
         sources=[Status.FAILED],
         unless=[
             ARCHIVED,
-            (~Q(failure_class=FailureClass.AMBIGUOUS), _("its outcome is known; use retry or reset")),
+            (~Q(failure_class=FailureClass.AMBIGUOUS), _("of known outcome; use retry or reset")),
         ],
         target=Status.PENDING,
         sets={"due_at": Now(), "called_at": None},
