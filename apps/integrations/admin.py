@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.actions.admin import PolicyAdmin, VerbAdmin, age, badge
+from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
 from apps.actions.admin.pages import Told, newest_first, told_item
 from apps.actions.models import history_of
 from apps.integrations.connectors import CONNECTORS
@@ -80,10 +80,10 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
         return badge(breaker.status, breaker.get_status_display()) if breaker else None
 
     @admin.display(description=gettext_lazy("circuit breaker"))
-    def breaker_facts(self, row: Service) -> str | None:
+    def breaker_facts(self, row: Service) -> str:
         breaker = getattr(row, "breaker", None)
         if breaker is None:
-            return None
+            return NOTHING
         url = reverse("admin:integrations_circuitbreaker_change", args=[breaker.pk])
         state = badge(breaker.status, breaker.get_status_display())
         return format_html('{} {} <a href="{}">{}</a>', state, breaker.reason, url, _("thresholds and history"))
@@ -94,15 +94,15 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
         return int(backlog[0])
 
     @admin.display(description=gettext_lazy("held"))
-    def hold(self, row: Service) -> str | None:
-        return format_html("{} {}", age(row.waits_until), row.waits_because) if row.waits_until else None
+    def hold(self, row: Service) -> str:
+        return format_html("{} {}", age(row.waits_until), row.waits_because) if row.waits_until else NOTHING
 
     @admin.display(description=gettext_lazy("last probe"))
-    def probed(self, row: Service) -> str | None:
+    def probed(self, row: Service) -> str:
         if row.probe_asked_at and (row.probed_at is None or row.probed_at < row.probe_asked_at):
             return _("asked, the answer is on its way")
         if row.probed_at is None:
-            return None
+            return NOTHING
         good = badge("completed" if row.probe_ok else "failed", _("answers") if row.probe_ok else _("fails"))
         return format_html("{} {} {}", good, row.probe_message, age(row.probed_at))
 

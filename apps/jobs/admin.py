@@ -13,7 +13,7 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
-from apps.actions.admin import PolicyAdmin, ReadOnly, age, badge
+from apps.actions.admin import NOTHING, PolicyAdmin, ReadOnly, age, badge
 from apps.actions.admin.pages import Told
 from apps.actions.running import database_now
 from apps.jobs.backlog import backlogs
@@ -28,12 +28,12 @@ class PausedColumns:
     """What pages say of a thing that may be paused."""
 
     @admin.display(description=gettext_lazy("paused"))
-    def paused(self, row: Pausable) -> str | None:
+    def paused(self, row: Pausable) -> str:
         """Say why it is paused, since when and until when."""
         if not row.paused_at:
-            return None
-        until = format_html(", {} {}", _("ends"), age(row.paused_until)) if row.paused_until else ""
-        return format_html("{}{} {}", age(row.paused_at), until, row.paused_reason)
+            return NOTHING
+        words = _("{since}, ends {until}: {reason}") if row.paused_until else _("{since}: {reason}")
+        return format_html(words, since=age(row.paused_at), until=age(row.paused_until), reason=row.paused_reason)
 
 
 @admin.register(Queue)

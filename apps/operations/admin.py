@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.actions.admin import VerbAdmin
+from apps.actions.admin import NOTHING, VerbAdmin
 from apps.actions.admin.pages import Told, age, badge, line, newest_first, told_item
 from apps.actions.models import history_of
 from apps.actions.verbs import kind_of
@@ -108,18 +108,18 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         return age(row.created_at)
 
     @admin.display(description=gettext_lazy("due"))
-    def due(self, row: PendingOperation) -> str | None:
-        return age(row.due_at) if row.status == PendingOperation.Status.PENDING else None
+    def due(self, row: PendingOperation) -> str:
+        return age(row.due_at) if row.status == PendingOperation.Status.PENDING else NOTHING
 
     @admin.display(description=gettext_lazy("last attempt"))
     def last_attempt(self, row: PendingOperation) -> str:
         return age(row.last_attempt_at)
 
     @admin.display(description=gettext_lazy("record at the service"))
-    def remote(self, row: PendingOperation) -> str | None:
+    def remote(self, row: PendingOperation) -> str:
         if row.remote_url.startswith(("http://", "https://")):
             return format_html('<a href="{}" rel="noreferrer">{}</a>', row.remote_url, row.remote_id or row.remote_url)
-        return row.remote_id or None
+        return row.remote_id or NOTHING
 
     @admin.display(description=gettext_lazy("looked up there"))
     def looked_up(self, row: PendingOperation) -> str:
@@ -128,14 +128,14 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         return _("asked, the answer is on its way") if row.confirm_asked_at else _("not yet; press Confirm")
 
     @admin.display(description=gettext_lazy("how it was settled"))
-    def settled(self, row: PendingOperation) -> str | None:
-        return row.resolution_note or row.archive_reason or None
+    def settled(self, row: PendingOperation) -> str:
+        return row.resolution_note or row.archive_reason or NOTHING
 
     @admin.display(description=gettext_lazy("dead letter"))
-    def letter(self, row: PendingOperation) -> str | None:
+    def letter(self, row: PendingOperation) -> str:
         letter = _letter(row)
         if letter is None:
-            return None
+            return NOTHING
         url = reverse("admin:deadletters_deadletter_change", args=[letter.pk])
         return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))
 

@@ -48,6 +48,8 @@ Noun = TypeVar("Noun", bound=Acted)
 Told = dict[str, Any]
 """What a template is told of one thing; each template names the words it reads."""
 
+NOTHING = "—"
+"""What a page shows where there is nothing to show; of a `None` Django would show the word."""
 FEW = 10
 """So many ticked rows move at a press, where the verb asks for nothing and may be taken back; more are previewed."""
 STATE_COUNTED_UP_TO = 1_000

@@ -9,6 +9,9 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -101,13 +104,18 @@ def _standing(run: ActionRun, number: int) -> str:
 
 def _facts(run: ActionRun) -> list[tuple[str, str]]:
     words = {"note": _("Note"), "reason": _("Reason"), "until": _("Until"), "owner": _("Owner")}
-    facts = [(words[word], str(value)) for word, value in run.given.items() if value and word in words]
+    facts = [(words[word], _as_told(word, value)) for word, value in run.given.items() if value and word in words]
     if run.rate_per_second:
         facts.append((_("Pace"), _("%(rate)s rows per second") % {"rate": run.rate_per_second}))
     elif run.paced:
         share = round(run.stop_share * 100)
         facts.append((_("Pace"), _("a canary first; stops when more than %(share)s %% fail again") % {"share": share}))
     return facts
+
+
+def _as_told(word: str, value: Any) -> str:
+    moment = parse_datetime(value) if word == "until" else None
+    return date_format(timezone.localtime(moment), "SHORT_DATETIME_FORMAT") if moment else str(value)
 
 
 def _told_items(request: HttpRequest, run: ActionRun) -> Told:
