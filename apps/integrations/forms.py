@@ -19,7 +19,7 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{1,99}")
 class ServiceForm(forms.ModelForm[Service]):
     """A service's policy. Secrets are named here, never given."""
 
-    connector = forms.ChoiceField(label=gettext_lazy("connector"))
+    connector = forms.ChoiceField(label=gettext_lazy("Connector"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

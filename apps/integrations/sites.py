@@ -4,6 +4,7 @@ from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 from django.utils.translation import gettext as _
+from django_stubs_ext import StrOrPromise
 
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.connectors.shape import Connector, Site
@@ -43,9 +44,12 @@ def unusable(error: Exception) -> str:
 
 def missing_credentials(service: Service) -> list[str]:
     """Return a sentence for each credential that a service needs and that is set nowhere."""
-    return [
-        _("%(service)s has no %(label)s: set %(name)s.") % {"service": service.slug, "label": label, "name": name}
-        for word, label in connector_of(service).credentials.items()
-        for name in [service.credentials.get(word, "")]
-        if not name or not credential(name).value
-    ]
+    named = [(label, service.credentials.get(word, "")) for word, label in connector_of(service).credentials.items()]
+    return [_missing(service, label, name) for label, name in named if not name or not credential(name).value]
+
+
+def _missing(service: Service, label: StrOrPromise, name: str) -> str:
+    told = {"service": service.slug, "label": label, "name": name}
+    if name:
+        return _("%(service)s has no %(label)s: set %(name)s.") % told
+    return _("%(service)s has no %(label)s: name one on its page.") % told
