@@ -6,7 +6,7 @@ from django.shortcuts import render
 from django.urls import NoReverseMatch, path, reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.actions.admin import VerbAdmin
 from apps.actions.admin.pages import Told, age, line
@@ -85,11 +85,11 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
     def opened(self, row: DeadLetter) -> str:
         return age(row.opened_at)
 
-    @admin.display(description=gettext_lazy("resolved"))
+    @admin.display(description=pgettext_lazy("dead letter", "resolved"))
     def resolved(self, row: DeadLetter) -> str:
         return age(row.resolved_at)
 
-    @admin.display(description=gettext_lazy("archived"))
+    @admin.display(description=pgettext_lazy("dead letter", "archived"))
     def archived(self, row: DeadLetter) -> str:
         return age(row.archived_at)
 

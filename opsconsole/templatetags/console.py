@@ -131,7 +131,7 @@ def rough(seconds: float) -> str:
     for size, unit in ((DAY, _("d")), (HOUR, _("h")), (MINUTE, _("min"))):
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
-    return f"{int(seconds)} {_('s')}"
+    return f"{int(seconds)} " + _("s")
 
 
 @register.filter

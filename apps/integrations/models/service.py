@@ -197,7 +197,7 @@ class CircuitBreaker(Acted):
         },
     )
     """Failures, a refused credential or a spent quota. Soon after it closed, or in a failed probe, it waits twice as long."""
-    half_open = Step(_("Probe"), sources=[Status.OPEN], target=Status.HALF_OPEN)
+    half_open = Step(pgettext_lazy("step", "Probe"), sources=[Status.OPEN], target=Status.HALF_OPEN)
     """The wait is over: one probe goes out."""
     close = Step(
         _("Close"),
