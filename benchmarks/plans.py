@@ -1,0 +1,123 @@
+"""How PostgreSQL finds the rows, with a million operations in the table: `python -m benchmarks.plans 1000000`."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.ground import ground, load, say, settle_down
+
+LARGE = ("operations_pendingoperation", "deadletters_deadletter", "actions_actionitem")
+
+
+def main() -> None:
+    """Print for each question the time, the scans and what is suspicious about them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", type=int, nargs="?", default=1_000_000)
+    parser.add_argument("--verbose", action="store_true", help="print the whole plans")
+    asked = parser.parse_args()
+    with ground():
+        load("completed", asked.rows * 8 // 10)
+        load("pending", asked.rows // 10)
+        load("failed", asked.rows // 10)
+        settle_down()
+        for what, sql, params in _questions(asked.rows // 20):
+            _explain(what, sql, params, asked.verbose)
+
+
+def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
+    from django.db import connection
+    from django.db.models.functions import Now
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.actions import statements
+    from apps.actions.selections import Selection
+    from apps.deadletters.models import DeadLetter
+    from apps.integrations.models import Service
+    from apps.jobs.models import Queue
+    from apps.operations import delivery
+    from apps.operations.models import PendingOperation
+
+    queue, service = Queue.objects.get(slug="crm"), Service.objects.get(slug="piperun")
+    claim = delivery._due(queue, service, 0)[:200].annotate(refusal=PendingOperation.claim.refusal())
+    yield "claim 200", *statements._locked(claim, "pk", "refusal", skip=True)
+    held = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
+    yield "rescue", *statements._picked(PendingOperation.rescue, held, 1000)
+    with CaptureQueriesContext(connection) as asked:
+        delivery.free_services(queue)
+    for number, query in enumerate(asked.captured_queries, 1):
+        yield f"services with work, {number}", query["sql"], None
+    for filters in ({"status": "failed"}, {"status": "failed", "service": "piperun"}, {}):
+        chosen = Selection.matching(PendingOperation, filters)
+        middle = chosen.rows().filter(status="failed").order_by("pk")[half : half + 1].get().pk
+        batch = chosen.rows().filter(pk__gt=middle)
+        yield (
+            f"batch of 2,000 behind row {half:,}: {chosen.words()}",
+            *statements._picked(PendingOperation.retry, batch, 2000),
+        )
+    failed = Selection.matching(PendingOperation, {"status": "failed"}).rows()
+    legal = failed.annotate(refusal=PendingOperation.retry.refusal())
+    yield "preview of retry, all failed", *_sql(legal.order_by().values("refusal", "status"))
+    yield "the next 11 rows of a canary", *_sql(legal.filter(refusal=None).order_by("pk").values("pk")[10:11])
+    for name in ("pending", "failed", "completed"):
+        rows = Selection.matching(PendingOperation, {"status": name}).rows()
+        yield f"list, {name}, newest first", *_sql(rows.order_by("-pk")[:50])
+    for service_name in ("piperun", "erp"):
+        rows = Selection.matching(PendingOperation, {"status": "failed", "service": service_name}).rows()
+        yield f"list, failed, {service_name}, newest first", *_sql(rows.order_by("-pk")[:50])
+    yield "list, all, newest first", *_sql(PendingOperation.objects.live().order_by("-pk")[:50])
+    for text in ("order-4711", "upstream 7 is", "no such thing anywhere", str(failed[0].pk)):
+        rows = Selection.matching(PendingOperation, {"q": text}).rows()
+        yield f"search {text[:20]!r}", *_sql(rows.order_by("-pk")[:50])
+    letters = Selection.matching(DeadLetter, {"status": "unresolved"}).rows()
+    yield "dead letters, unresolved, newest first", *_sql(letters.order_by("-pk")[:50])
+    one = DeadLetter.objects.first()
+    assert one is not None  # noqa: S101 # loaded above
+    yield "dead letters of one cause", *_sql(letters.filter(fingerprint=one.fingerprint).order_by("-pk")[:50])
+    for text in ("upstream 7 is", str(one.source_id)):
+        rows = Selection.matching(DeadLetter, {"q": text}).rows()
+        yield f"search dead letters for {text[:20]!r}", *_sql(rows.order_by("-pk")[:50])
+    keys = list(failed.order_by("pk").values_list("pk", flat=True)[:1000])
+    following = DeadLetter.objects.filter(source_kind="operations.pendingoperation", source_id__in=keys)
+    yield "the dead letters of 1,000 sources", *statements._picked(DeadLetter.follow_retry, following, 1000)
+
+
+def _sql(rows: Any) -> tuple[str, Any]:
+    sql, params = rows.query.sql_with_params()
+    return sql, list(params)
+
+
+def _explain(what: str, sql: str, params: Any, verbose: bool) -> None:
+    from django.db import connection, transaction
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}", params)  # statements of our own
+        (told,) = cursor.fetchone()
+        transaction.set_rollback(True)
+    plan = json.loads(told) if isinstance(told, str) else told
+    nodes = list(_nodes(plan[0]["Plan"]))
+    say(what, f"{plan[0]['Execution Time']:.2f} ms", *sorted({_suspicion(node) for node in nodes} - {""}))
+    for node in nodes:
+        if "Index Name" in node or node["Node Type"] == "Seq Scan":
+            sys.stdout.write(f"    {node['Node Type']} {node.get('Index Name') or node.get('Relation Name')}\n")
+    if verbose:
+        sys.stdout.write(json.dumps(plan, indent=1) + "\n")
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for inner in plan.get("Plans", []):
+        yield from _nodes(inner)
+
+
+def _suspicion(node: dict[str, Any]) -> str:
+    if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE:
+        return "SEQ SCAN"
+    if node["Node Type"] in ("Sort", "Incremental Sort") and node["Actual Rows"] > 1000:
+        return "SORT"
+    return "many rows dropped" if node.get("Rows Removed by Filter", 0) > 20_000 else ""
+
+
+if __name__ == "__main__":
+    main()
