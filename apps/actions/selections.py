@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
-from django.db.models import DateTimeField, Q
+from django.db.models import DateTimeField, Q, UUIDField
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -131,14 +131,20 @@ def plain(text: str) -> bool:
 
 def _search(model: type[Acted], text: str) -> Q:
     if not model.searches:
-        raise UnknownFilter(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
-    condition = Q()
+        raise Invalid(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
+    key = _key(text)
+    condition = Q() if key is None else Q(pk=key)
     for lookup in model.searches:
-        condition |= Q(**{lookup: text})
+        if key is not None or not isinstance(model._meta.get_field(lookup.split("__")[0]), UUIDField):
+            condition |= Q(**{lookup: text})
+    return condition
+
+
+def _key(text: str) -> UUID | None:
     try:
-        return condition | Q(pk=UUID(text.strip()))
+        return UUID(text.strip())
     except ValueError:
-        return condition
+        return None
 
 
 def _normal(model: type[Acted], word: str, value: str) -> str:

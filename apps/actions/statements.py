@@ -124,7 +124,7 @@ def follow(step: Move, ids: Sequence[UUID], given: Mapping[str, Any], actor_name
 
 
 def _picked(step: Move, rows: QuerySet[Any], limit: int) -> Sql:
-    if rows.query.alias_map and len(rows.query.alias_map) > 1:
+    if sum(1 for alias in rows.query.alias_map if rows.query.alias_refcount[alias]) > 1:
         # Only the model's own table can be locked and looked at again after a wait; joins go into a subquery.
         rows = step.model._base_manager.filter(pk__in=rows.order_by().values("pk"))
     return _locked(rows.annotate(refusal=step.refusal()).order_by("pk")[:limit], "pk", "status", "refusal")

@@ -1,8 +1,9 @@
 """Dead letters: work given up on, of any kind, waiting for a person."""
 
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now
+from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -44,7 +45,7 @@ class DeadLetter(Acted):
         "tenant": "tenant",
         "since": "opened_at__gte",
     }
-    searches = ("message__icontains", "source_id__iexact")
+    searches = ("message__icontains", "source_id")
     live_rows = ~Q(status="archived")
     settles = {"confirmed": Q(status="resolved"), "failed_again": Q(status="unresolved")}
     wakes = "apps.jobs.tasks.tick"
@@ -146,10 +147,11 @@ class DeadLetter(Acted):
         verbose_name = _("dead letter")
         verbose_name_plural = _("dead letters")
         ordering = ("-id",)
-        constraints = [models.UniqueConstraint(name="deadletter_source", fields=["source_kind", "source_id"])]
+        constraints = [models.UniqueConstraint(name="deadletter_source", fields=["source_id", "source_kind"])]
         indexes = [
             models.Index(name="deadletter_status", fields=["status", "id"]),
             models.Index(name="deadletter_cause", fields=["fingerprint", "id"], condition=Q(status="unresolved")),
+            GinIndex(OpClass(Upper("message"), "gin_trgm_ops"), name="deadletter_message_words"),
         ]
 
     def __str__(self) -> str:
