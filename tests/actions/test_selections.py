@@ -68,6 +68,11 @@ def test_a_search_finds_a_row_by_its_id(company: Company) -> None:
     assert [row.pk for row in matching(q=str(first.pk)).rows()] == [first.pk]
 
 
+def test_a_search_finds_a_dead_letter_by_its_source(company: Company) -> None:
+    first = company.operations["failed"][0]
+    assert [letter.source_id for letter in Selection.matching(DeadLetter, {"q": str(first.pk)}).rows()] == [first.pk]
+
+
 def test_a_noun_without_searches_says_so(db: None) -> None:
     with pytest.raises(Invalid, match="action runs cannot be searched"):
         Selection.matching(ActionRun, {"q": "x"})

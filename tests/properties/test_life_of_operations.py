@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -161,5 +161,6 @@ def test_only_declared_moves_happen_and_what_must_hold_holds(empty_company: Comp
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
+            phases=[Phase.explicit, Phase.generate],  # shrinking takes minutes and says little more
         ),
     )
