@@ -1,8 +1,13 @@
+import importlib
+import sys
+
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
+from pytest_django import Settings
 
 from opsconsole import sign_in
+from opsconsole.development import DevelopmentError, up
 from opsconsole.sign_in import sign_in_path
 
 
@@ -46,3 +51,16 @@ def test_a_closed_account_is_not_let_in(ana: User, client: Client) -> None:
 
 def test_the_button_wants_a_token_of_the_page(ana: User) -> None:
     assert Client(enforce_csrf_checks=True).post(sign_in_path(ana)).status_code == 403
+
+
+def test_production_has_no_such_link(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.PRODUCTION = True
+    monkeypatch.delitem(sys.modules, "opsconsole.urls")
+    production = importlib.import_module("opsconsole.urls")
+    assert "sign-in" not in [getattr(route, "name", "") for route in production.urlpatterns]
+
+
+def test_production_is_not_started_by_up(settings: Settings) -> None:
+    settings.PRODUCTION = True
+    with pytest.raises(DevelopmentError, match=r"docs/deploying\.md says how"):
+        up(print)
