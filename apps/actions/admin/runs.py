@@ -76,7 +76,8 @@ class ActionRunAdmin(VerbAdmin[ActionRun]):
             "verb": {"label": label_of(run)},
             "live": run.status not in (ActionRun.Status.FINISHED, ActionRun.Status.CANCELLED),
             "refused": sorted(run.refusals.items(), key=lambda pair: -pair[1]),
-            "refused_rows": run.refused_rows[:REFUSED_SHOWN],
+            "refused_rows": [{**row, "url": _address(run.kind, row["id"])} for row in run.refused_rows[:REFUSED_SHOWN]],
+            "refused_more": max(run.refused - REFUSED_SHOWN, 0),
             "stages": _stages(run),
             "facts": _facts(run),
             "controls": [verb for verb in self.offered(request, run) if not verb["refusal"]],
@@ -121,7 +122,8 @@ def _as_told(word: str, value: Any) -> str:
 def _told_items(request: HttpRequest, run: ActionRun) -> Told:
     """Return one page of the rows that moved, in the order in which they did."""
     after = request.GET.get(OLDER, "")
-    items = run.items.order_by("id").filter(id__gt=int(after) if after.isdecimal() and len(after) < 19 else 0)
+    # What followed (a dead letter its source) hangs on the same run, and stands on its own row's page.
+    items = run.items.filter(kind=run.kind).order_by("id").filter(id__gt=int(after) if after.isdecimal() and len(after) < 19 else 0)
     found = list(items[: ITEMS_PER_PAGE + 1])
     shown = found[:ITEMS_PER_PAGE]
     older = f"?{OLDER}={shown[-1].pk}" if len(found) > ITEMS_PER_PAGE else None
@@ -149,12 +151,16 @@ def _told_rows(run: ActionRun, items: list[ActionItem]) -> list[Told]:
 
 def _told_row(item: ActionItem, row: Any) -> Told:
     model = model_of(item.kind)
-    options = model._meta
     return {
         "row": str(row) if row else str(item.object_id),
-        "url": reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[item.object_id]) if row else "",
+        "url": _address(item.kind, item.object_id) if row else "",
         "moved": f"{state_label(model, item.from_status)} → {state_label(model, item.to_status)}",
         "outcome": item.outcome,
         "outcome_word": str(item.get_outcome_display()) if item.outcome else "",
         "created_at": item.created_at,
     }
+
+
+def _address(kind: str, key: Any) -> str:
+    """Return the page of a row known by its kind and id."""
+    return reverse(f"admin:{kind.replace('.', '_')}_change", args=[key])
