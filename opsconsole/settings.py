@@ -52,7 +52,7 @@ CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # What it is made of
 
 INSTALLED_APPS = [
-    "opsconsole.admin.ConsoleConfig",
+    "opsconsole.site.ConsoleConfig",
     "django.forms",
     "django.contrib.auth",
     "django.contrib.contenttypes",

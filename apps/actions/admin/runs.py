@@ -123,7 +123,11 @@ def _told_items(request: HttpRequest, run: ActionRun) -> Told:
     """Return one page of the rows that moved, in the order in which they did."""
     after = request.GET.get(OLDER, "")
     # What followed (a dead letter its source) hangs on the same run, and stands on its own row's page.
-    items = run.items.filter(kind=run.kind).order_by("id").filter(id__gt=int(after) if after.isdecimal() and len(after) < 19 else 0)
+    items = (
+        run.items.filter(kind=run.kind)
+        .order_by("id")
+        .filter(id__gt=int(after) if after.isdecimal() and len(after) < 19 else 0)
+    )
     found = list(items[: ITEMS_PER_PAGE + 1])
     shown = found[:ITEMS_PER_PAGE]
     older = f"?{OLDER}={shown[-1].pk}" if len(found) > ITEMS_PER_PAGE else None

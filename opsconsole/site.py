@@ -1,0 +1,38 @@
+"""The one admin site."""
+
+from typing import Any
+
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.http import Http404, HttpRequest
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+
+class ConsoleSite(AdminSite):
+    """The one admin site: the stock admin with our name and our look."""
+
+    site_title = _("opsconsole")
+    site_header = _("opsconsole")
+    index_title = _("Now")
+    enable_nav_sidebar = False
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        """Show how things stand; asked for one part of the page, that part alone."""
+        # This module is read before the models are: the site is named in the app's configuration.
+        from opsconsole.home import PARTS, home
+
+        if not request.user.has_perm("operations.view_pendingoperation"):
+            return super().index(request, extra_context)
+        part = request.GET.get("part", "")
+        if part and part not in PARTS:
+            raise Http404
+        if part:
+            return TemplateResponse(request, f"home/{part}.html", {"home": home(request, part)})
+        return super().index(request, {"home": home(request), **(extra_context or {})})
+
+
+class ConsoleConfig(AdminConfig):
+    """Django's admin, with `ConsoleSite` as its site."""
+
+    default_site = "opsconsole.site.ConsoleSite"
