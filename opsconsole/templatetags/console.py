@@ -59,6 +59,37 @@ PERSONAL = [
 ]
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 
+# What the words over columns mean, shown where one rests on them (S1-110 to S1-113).
+GLOSSARY: list[tuple[str | Promise, str | Promise]] = [
+    (
+        gettext_lazy("dead letter"),
+        gettext_lazy("Work that was given up after all its attempts, and waits for a person."),
+    ),
+    (
+        gettext_lazy("circuit breaker"),
+        gettext_lazy("Stops calls to a service that fails, and lets one probe decide when they go on."),
+    ),
+    (gettext_lazy("held"), gettext_lazy("The service asked us to wait. No attempt is used meanwhile.")),
+    (gettext_lazy("last probe"), gettext_lazy("One harmless call: is it reachable, is our token valid?")),
+    (gettext_lazy("attempts"), gettext_lazy("Calls made so far, of those made before it is given up.")),
+    (
+        gettext_lazy("failure class"),
+        gettext_lazy("What kind of failure it is: what happens by itself, and what a person must do."),
+    ),
+    (gettext_lazy("repeats"), gettext_lazy("How often it was given up again after it had been sent on its way.")),
+    (gettext_lazy("oldest due"), gettext_lazy("Since when the longest waiting work could have been sent.")),
+    (gettext_lazy("waiting"), gettext_lazy("Pending work: due, or waiting for its next attempt.")),
+    (gettext_lazy("workers at once"), gettext_lazy("So many workers take from this queue at the same time.")),
+    (
+        gettext_lazy("what became of them"),
+        gettext_lazy("Moved rows that succeeded since, failed again, or are still on their way."),
+    ),
+    (
+        gettext_lazy("door"),
+        gettext_lazy("Where it was asked: the admin, the API, the command line, a runbook or the system."),
+    ),
+]
+
 
 @dataclass(frozen=True)
 class Place:
@@ -99,6 +130,12 @@ def environment() -> str:
 def simulated() -> bool:
     """Say whether a simulator plays the far ends here."""
     return bool(settings.SIMULATOR_URL)
+
+
+@register.filter
+def meaning(word: str) -> str:
+    """Return what a word of ours means, or nothing where it explains itself."""
+    return next((str(told) for known, told in GLOSSARY if str(known) == word), "")
 
 
 @register.filter

@@ -145,3 +145,13 @@ def test_a_tick_that_is_no_id_is_refused(page: Client, company: Company) -> None
     answer = page.post(LIST, {"action": ["retry"], "index": "0", "_selected_action": "' OR 1=1"})
     assert answer.status_code == 422
     assert "That is not an id." in answer.content.decode()
+
+
+def test_a_column_says_what_its_word_means(page: Client, company: Company) -> None:
+    assert 'title="Calls made so far, of those made before it is given up."' in page.get(LIST).content.decode()
+
+
+def test_the_list_is_in_the_order_of_time_and_offers_no_other(page: Client, company: Company) -> None:
+    text = page.get(f"{LIST}?o=1").content.decode()
+    assert "aria-sort" not in text
+    assert "sortable" not in text

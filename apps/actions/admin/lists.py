@@ -69,7 +69,7 @@ class VerbChangeList(ChangeList):
     @property
     def by_key(self) -> bool:
         """Whether the newest row comes first, so that walking the key is walking time."""
-        return self.model._meta.ordering == ("-id",)
+        return newest_come_first(self.model)
 
     def get_results(self, request: HttpRequest) -> None:
         """Fetch one page; where the key is time, without ever stepping over rows or counting them all."""
@@ -121,6 +121,11 @@ class VerbChangeList(ChangeList):
             return UUID(text) if text else None
         except ValueError:
             return None
+
+
+def newest_come_first(model: type[Acted]) -> bool:
+    """Say whether a noun's rows stand in the order of their key, which is that of time."""
+    return model._meta.ordering == ("-id",)
 
 
 def about(rows: QuerySet[Any]) -> tuple[int, bool]:

@@ -24,7 +24,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions import tasks
 from apps.actions.actors import Actor
-from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, counted_up_to, word_filters
+from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, counted_up_to, newest_come_first, word_filters
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
@@ -115,6 +115,10 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
     def get_search_fields(self, request: HttpRequest) -> list[str]:
         """Show the search where the noun can be searched; `Selection` does it."""
         return list(self.model.searches)
+
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """Let small lists be sorted; one that walks the key has an order already."""
+        return () if newest_come_first(self.model) else super().get_sortable_by(request)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[VerbChangeList]:
         """Read the list through a `Selection`."""
