@@ -61,7 +61,8 @@ def hand_in_many(request: HttpRequest, body: OperationsIn) -> Status[AcceptedMan
     actor = _allowed(request)
     operations = intake.submit_many([one.wanted() for one in body.operations], actor.name)
     _wake(operations)
-    return Status(202, AcceptedMany(count=len(operations), ids=[operation.pk for operation in operations]))
+    ids = [operation.pk for operation in operations]
+    return Status(202, AcceptedMany(count=len(ids), ids=ids, notes=intake.why_waiting(operations)))
 
 
 @router.get("/status", response=Counts, summary="Count the operations")
@@ -153,7 +154,7 @@ def _accepted(operation: PendingOperation) -> Accepted:
         operation_type=operation.operation_type,
         service=operation.service.slug,
         queue=operation.queue.slug,
-        notes=intake.why_waiting(operation),
+        notes=intake.why_waiting([operation]),
     )
 
 

@@ -49,17 +49,21 @@ def submit_many(wanted: Sequence[Wanted], source: str) -> list[PendingOperation]
     return _insert([_row_of_many(intake, index, one, source) for index, one in enumerate(wanted)])
 
 
-def why_waiting(operation: PendingOperation) -> list[str]:
-    """Return, in sentences, what keeps an operation from going out now. It is kept, and goes when that is over."""
-    service, told = operation.service, {"service": operation.service.slug, "queue": operation.queue.slug}
-    reasons = []
-    if operation.queue.status == Queue.Status.PAUSED:
-        reasons.append(_("The queue %(queue)s is paused.") % told)
+def why_waiting(operations: Iterable[PendingOperation]) -> list[str]:
+    """Return, in sentences, what keeps operations from going out now. They are kept, and go when that is over."""
+    services = {operation.service for operation in operations}
+    queues = {operation.queue for operation in operations}
+    paused = [_("The queue %s is paused.") % queue for queue in queues if queue.status == Queue.Status.PAUSED]
+    return sorted([*paused, *(why for service in services for why in _held(service))])
+
+
+def _held(service: Service) -> list[str]:
+    reasons = missing_credentials(service)
     if service.status == Service.Status.PAUSED:
-        reasons.append(_("The service %(service)s is paused.") % told)
+        reasons.append(_("The service %s is paused.") % service)
     if CircuitBreaker.objects.filter(service=service, status=CircuitBreaker.Status.OPEN).exists():
-        reasons.append(_("The circuit breaker of %(service)s is open.") % told)
-    return reasons + missing_credentials(service)
+        reasons.append(_("The circuit breaker of %s is open.") % service)
+    return reasons
 
 
 class Intake:

@@ -52,10 +52,11 @@ class Accepted(BaseModel):
 
 
 class AcceptedMany(BaseModel):
-    """Operations were taken in, in the order they came."""
+    """Operations were taken in, in the order they came. `notes` say what keeps some of them from going out now."""
 
     count: int
     ids: list[UUID]
+    notes: list[str]
 
 
 class Counts(BaseModel):

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from apps.operations.models import PendingOperation
+from apps.operations.tasks import drain
 from tests.api import Api, problem
 from tests.cast import Company
 
@@ -82,6 +83,21 @@ def test_a_thousand_are_taken_in_together(ana_api: Api, empty_company: Company) 
     answer = ana_api.send(f"{PATH}/bulk", {"operations": [DEAL] * 1000})
     assert (answer.status_code, answer.json()["count"]) == (202, 1000)
     assert PendingOperation.objects.count() == 1000
+
+
+def test_what_holds_a_list_is_said_once(ana_api: Api, empty_company: Company) -> None:
+    ana_api.send(f"/api/queues/{empty_company.crm.pk}/pause", {"reason": "maintenance"})
+    answer = ana_api.send(f"{PATH}/bulk", {"operations": [DEAL | {"queue": "crm"}] * 3}).json()
+    assert answer["notes"].count("The queue crm is paused.") == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_work_is_taken_in_while_the_broker_is_down(
+    ana_api: Api, empty_company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(drain.app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    assert [ana_api.send(PATH, DEAL).status_code for _ in range(3)] == [202, 202, 202]
+    assert PendingOperation.objects.count() == 3
 
 
 def test_one_bad_operation_keeps_the_whole_list_out_and_is_named_by_its_index(

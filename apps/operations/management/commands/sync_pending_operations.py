@@ -90,6 +90,6 @@ def _make_due(wanted: Selection) -> None:
 
 
 def _reasons(pending: Selection) -> list[str]:
-    """Say what holds the operations that still wait, once for each service and queue."""
-    first = pending.rows().order_by("queue_id", "service_id", "pk").distinct("queue_id", "service_id")
-    return sorted({why for operation in first.select_related("service", "queue") for why in why_waiting(operation)})
+    """Say what holds the operations that still wait: one of each service and queue tells."""
+    some = pending.rows().order_by("queue_id", "service_id").distinct("queue_id", "service_id")
+    return why_waiting(list(some.select_related("service", "queue")))
