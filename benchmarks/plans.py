@@ -53,8 +53,8 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
         middle = chosen.rows().filter(status="failed").order_by("pk")[half : half + 1].get().pk
         batch = chosen.rows().filter(pk__gt=middle)
         yield (
-            f"batch of 2,000 behind row {half:,}: {chosen.words()}",
-            *statements._picked(PendingOperation.retry, batch, 2000),
+            f"batch of 1,000 behind row {half:,}: {chosen.words()}",
+            *statements._picked(PendingOperation.retry, batch, 1000),
         )
     failed = Selection.matching(PendingOperation, {"status": "failed"}).rows()
     legal = failed.annotate(refusal=PendingOperation.retry.refusal())

@@ -45,7 +45,7 @@ from apps.actions.verbs import (
 
 IN_REQUEST = 1000
 """Up to so many rows move in the request; more go to the background."""
-BATCH = 2000
+BATCH = 1000
 """Rows of one statement in the background: a tenth slower than one statement for all, and nobody else waits."""
 REFUSED_KEPT = 1000
 """So many refused rows are listed one by one; the others are counted by sentence."""
