@@ -49,3 +49,8 @@ class Actor:
 
 
 SYSTEM = Actor(door=Door.SYSTEM, name="system", grants=None)
+
+
+def spoken(name: str) -> str:
+    """Return a name as people read it: what the system did by itself is told in their language."""
+    return str(Door.SYSTEM.label) if name == SYSTEM.name else name

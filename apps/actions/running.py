@@ -24,7 +24,7 @@ from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from apps.actions import statements
-from apps.actions.actors import Actor
+from apps.actions.actors import Actor, spoken
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
 from apps.actions.selections import Selection, plain
@@ -460,7 +460,7 @@ def _act(model: type[Acted], item: ActionItem) -> str:
     today = database_now() - item.created_at < dt.timedelta(hours=12)
     return _(" (%(verb)s by %(actor)s at %(at)s)") % {
         "verb": str(move.label).lower() if move else item.verb,
-        "actor": item.actor_name,
+        "actor": spoken(item.actor_name),
         "at": date_format(at, "H:i" if today else "d M Y, H:i"),
     }
 

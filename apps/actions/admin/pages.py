@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions import tasks
-from apps.actions.actors import Actor
+from apps.actions.actors import Actor, spoken
 from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, counted_up_to, newest_come_first, word_filters
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
@@ -432,7 +432,7 @@ def told_item(model: type[Acted], item: ActionItem) -> Told:
         "label": move.label if move else item.verb,
         "state": item.to_status,
         "word": state_label(model, item.to_status),
-        "who": f"{item.actor_name}, {run_of_it.get_door_display()}" if run_of_it else item.actor_name,
+        "who": f"{item.actor_name}, {run_of_it.get_door_display()}" if run_of_it else spoken(item.actor_name),
         "detail": " ".join([*given, str(item.get_outcome_display()) if item.outcome else ""]).strip(),
         "url": run_of_it.get_absolute_url() if run_of_it else "",
         "link": told_score(run_of_it) if run_of_it else "",
