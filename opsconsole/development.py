@@ -82,6 +82,7 @@ def _run(supervisor: Supervisor, door: socket.socket) -> None:
     port = _simulator_port(machine)
     supervisor.start(_simulator(machine, port))
     _start_servers(machine, supervisor)
+    _tell_commands(machine)
     supervisor.tend(until=lambda: _answers(port))  # the demo company is made with its help
     machine.say(_("  database, pages and the demo company"))
     prepared = _prepare(machine)
@@ -104,6 +105,15 @@ def _make_secrets(machine: Machine) -> None:
             machine.env[f"{name}_FILE"] = str(path)
     made_once(machine.data / "admin-password", lambda: secrets.token_urlsafe(12))
     made_once(machine.data / "demo-api-key", lambda: f"ops_{secrets.token_urlsafe(32)}")
+
+
+def _tell_commands(machine: Machine) -> None:
+    """Write down where everything is: settings read it, so that a `manage.py` command beside us needs no environment."""
+    told = ("DATABASE_URL", "REDIS_URL", "SECRET_KEY_FILE", "API_KEY_PEPPER_FILE", "OPS_SIMULATOR_URL", "OPS_PORT")
+    lines = [f"{name}={machine.env[name]}" for name in told if name in machine.env]
+    path = machine.data / "env"
+    path.touch(mode=0o600)
+    path.write_text("\n".join(lines) + "\n")
 
 
 def _start_servers(machine: Machine, supervisor: Supervisor) -> None:

@@ -4,6 +4,8 @@ A secret `X` may also stand in a file named by `X_FILE`; the file wins. `make ru
 development machine lacks. `docs/deploying.md` lists every variable.
 """
 
+import os
+from collections import ChainMap
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -16,6 +18,13 @@ django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
+
+
+def told_by_up(folder: Path) -> dict[str, str]:
+    """Return what `manage.py up` told the programs it runs on a data folder, so that commands beside it find them."""
+    remembered = folder / "env"
+    lines = remembered.read_text().splitlines() if remembered.exists() else []
+    return dict(line.split("=", 1) for line in lines)
 
 
 def secret(name: str, default: str = "") -> str:
@@ -39,6 +48,8 @@ ENVIRONMENT = env.str("OPS_ENV", default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = False
 DATA_DIR = Path(env.str("OPS_DATA_DIR", default=str(BASE_DIR / ".data")))
+if not PRODUCTION:
+    env.ENVIRON = ChainMap(os.environ, told_by_up(DATA_DIR))
 PORT = env.int("OPS_PORT", default=8000)
 PUBLIC_URL = env.str("OPS_PUBLIC_URL", default=f"http://localhost:{PORT}")
 SIMULATOR_URL = env.str(

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from opsconsole.settings import secret, with_password
+from opsconsole.settings import secret, told_by_up, with_password
 
 
 def test_a_secret_file_wins_and_loses_its_newline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,3 +20,8 @@ def test_a_password_of_its_own_goes_into_the_address(monkeypatch: pytest.MonkeyP
 
 def test_an_address_without_a_password_of_its_own_stays_as_it_is() -> None:
     assert with_password("unix://:pw@/run/valkey.sock?db=0", "NO_PASSWORD") == "unix://:pw@/run/valkey.sock?db=0"
+
+
+def test_commands_read_where_the_running_console_is(tmp_path: Path) -> None:
+    (tmp_path / "env").write_text("DATABASE_URL=postgres://u:p@/ops?host=%2Fsome%2Ffolder\nOPS_PORT=8001\n")
+    assert told_by_up(tmp_path)["DATABASE_URL"] == "postgres://u:p@/ops?host=%2Fsome%2Ffolder"
