@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.core.management import get_commands
 
 from apps.actions.verbs import nouns, verbs_of
 
@@ -18,6 +19,9 @@ MOVERS = ("apps/actions/statements.py", "apps/actions/running.py", "apps/actions
 """The only ones that write a state; everything else asks them to."""
 BORN = {"apps/actions/running.py": "ActionRun"}
 """Rows that are made in another state than the model's default: a run in the request runs at once."""
+
+RUN_BY_UP = ("prepare",)
+"""Commands that nobody calls by hand: their test is that of `up`."""
 
 
 def path_of(source: Path) -> str:
@@ -127,6 +131,12 @@ def test_the_clock_is_one_an_index_can_use() -> None:
         return isinstance(node, ast.Constant) and isinstance(node.value, str) and "clock_timestamp" in node.value
 
     assert found(volatile) == []
+
+
+def test_every_management_command_has_a_test() -> None:
+    tested = "\n".join(source.read_text() for source in TESTS)
+    ours = {name for name, app in get_commands().items() if str(app).startswith(("apps.", "opsconsole"))}
+    assert [name for name in sorted(ours - {*RUN_BY_UP}) if not re.search(rf"[\"' ]{name}[\"' ]", tested)] == []
 
 
 def test_every_verb_says_what_it_does() -> None:
