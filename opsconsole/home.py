@@ -21,7 +21,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from apps.actions.admin import VerbAdmin, line
+from apps.actions.admin import VerbAdmin, figure, line
 from apps.actions.models import ActionItem
 from apps.actions.running import database_now
 from apps.actions.verbs import Acted
@@ -174,7 +174,7 @@ class Situation:
             count,
         )
         url = reverse("admin:deadletters_deadletter_changelist") + "?status=unresolved&class=poison"
-        return {"state": "failed", "words": words % {"count": count}, "url": url, "link": _("Look at it")}
+        return {"state": "failed", "words": words % {"count": figure(count)}, "url": url, "link": _("Look at it")}
 
     def _broker(self) -> Told | None:
         if broker_answers():
@@ -213,9 +213,9 @@ class Situation:
         most_pending, most_failed = settings.PENDING_ALERT_THRESHOLD, settings.FAILED_ALERT_THRESHOLD
         oldest = min((since for _count, since in self.waiting.values() if since), default=None)
         return [
-            _tile(_("Pending"), pending, "pending", pending > most_pending, above % {"most": most_pending}),
+            _tile(_("Pending"), pending, "pending", pending > most_pending, above % {"most": figure(most_pending)}),
             _tile(_("Processing"), self.counts["processing"], "processing"),
-            _tile(_("Failed"), failed, "failed", failed > most_failed, above % {"most": most_failed})
+            _tile(_("Failed"), failed, "failed", failed > most_failed, above % {"most": figure(most_failed)})
             | {"day": self.by_hour["failed"]},
             _tile(_("Completed"), self.counts["completed"], "completed") | {"day": self.by_hour["completed"]},
             {"label": _("Oldest due"), "value": None, "words": _age(oldest, self.asked_at), "url": _list("pending")},
@@ -333,7 +333,7 @@ def _reason(service: Service) -> str:
 
 
 def _told_cause(cause: Cause) -> str:
-    told = {"count": cause.count, "title": cause.sample.title, "error": line(cause.sample.message)[:80]}
+    told = {"count": figure(cause.count), "title": cause.sample.title, "error": line(cause.sample.message)[:80]}
     return _("%(count)s × %(title)s, %(error)s") % told  # noqa: RUF001 # the sign for times
 
 
@@ -350,7 +350,7 @@ def _tile(label: str, value: int, status: str, breached: bool = False, threshold
 
 
 def _banner(words: str, count: int, most: int, status: str) -> Told:
-    told = words % {"count": count, "most": most}
+    told = words % {"count": figure(count), "most": figure(most)}
     return {"state": "failed", "words": told, "url": _list(status), "link": _("Show them")}
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from apps.actions.admin import VerbAdmin
-from apps.actions.admin.pages import Told, age, line
+from apps.actions.admin.pages import Told, age, figure, line
 from apps.actions.verbs import Verb
 from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
@@ -54,6 +54,7 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
             "sample": line(cause.sample.message),
             "advice": ADVICE.get(FailureClass(cause.sample.failure_class), ""),
             "url": f"{self.list_url()}?status=unresolved&cause={cause.fingerprint}",
+            "review": not offered(cause),
             "verbs": [
                 self._button(request, cause, verb)
                 for name, verb in self.permitted(request).items()
@@ -64,7 +65,7 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
     def _button(self, request: HttpRequest, cause: Cause, verb: Verb) -> Told:
         words = {"status": str(DeadLetter.Status.UNRESOLVED), "cause": cause.fingerprint}
         return {
-            "label": f"{verb.label} {cause.count}",
+            "label": f"{verb.label} {figure(cause.count)}",
             "url": self.verb_url(verb, filters=words),
             "danger": verb.danger,
             "fields": [("back", request.path)],
@@ -126,7 +127,7 @@ ADVICE = {
 
 
 def offered(cause: Cause) -> tuple[str, ...]:
-    """Return the verbs that make sense for a whole cause: nobody sends again in bulk what may have arrived."""
+    """Return the verbs that make sense for a whole cause. What may have arrived, or kills workers, is looked at row by row."""
     if cause.sample.failure_class in (FailureClass.AMBIGUOUS, FailureClass.POISON):
-        return ("resolve",)
+        return ()
     return ("retry", "archive")

@@ -91,9 +91,11 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word)
 
     @admin.display(description=gettext_lazy("errors by field"))
-    def by_field(self, row: PendingOperation) -> SafeString:
+    def by_field(self, row: PendingOperation) -> SafeString | None:
         named = row.error_fields.items() if isinstance(row.error_fields, dict) else ()
-        return format_html_join("", "<div><code>{}</code> {}</div>", ((name, _words(why)) for name, why in named))
+        return (
+            format_html_join("", "<div><code>{}</code> {}</div>", ((name, _words(why)) for name, why in named)) or None
+        )
 
     @admin.display(description=gettext_lazy("entity"))
     def entity(self, row: PendingOperation) -> str:

@@ -28,7 +28,8 @@ def test_looking_changes_nothing(verb: Verb, ana: User) -> None:
     row, page = legal_row(verb), Page(ana)
     page.client.get("/admin/")
     before = checksums()
-    for path in (list_of(verb), f"{list_of(verb)}{row.pk}/change/", address(verb, row)):
+    key = f"{list_of(verb)}{row.pk}"
+    for path in (list_of(verb), f"{key}/change/", f"{key}/history/", f"{address(verb, row)}&confirm=yes"):
         assert page.client.get(path).status_code == 200
     assert checksums() == before
 

@@ -15,6 +15,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils import formats
 from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
@@ -80,6 +81,7 @@ class ReadOnly:
 class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
     """A noun's pages. Nothing is added, changed or deleted here: its verbs are the pens."""
 
+    empty_value_display = "—"
     list_per_page = 50
     show_full_result_count = False
     show_facets = ShowFacets.NEVER
@@ -414,6 +416,11 @@ def age(moment: dt.datetime | None) -> str:
     return render_to_string("console/age.html", {"moment": moment})
 
 
+def figure(number: int) -> str:
+    """Return a number with its thousands apart, as the reader writes it."""
+    return str(formats.number_format(number, use_l10n=True, force_grouping=True))
+
+
 def line(text: str) -> str:
     """Return the first line of a text, bounded, as lists show it."""
     return Truncator(text.strip().partition("\n")[0]).chars(140)
@@ -488,11 +495,11 @@ def outcome(verb: Verb, record: ActionRun) -> tuple[str, int]:
         words = ngettext(
             "%(verb)s: %(total)s row is on its way.", "%(verb)s: %(total)s rows are on their way.", record.total
         )
-        return words % {"verb": verb.label, "total": record.total}, messages.INFO
+        return words % {"verb": verb.label, "total": figure(record.total)}, messages.INFO
     words = ngettext("%(verb)s: %(moved)s row moved.", "%(verb)s: %(moved)s rows moved.", record.moved)
     if record.refused:
         words += " " + ngettext("%(refused)s was refused.", "%(refused)s were refused.", record.refused)
-    told = words % {"verb": verb.label, "moved": record.moved, "refused": record.refused}
+    told = words % {"verb": verb.label, "moved": figure(record.moved), "refused": figure(record.refused)}
     return told, messages.WARNING if record.refused else messages.SUCCESS
 
 
