@@ -25,7 +25,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions import tasks
 from apps.actions.actors import Actor, spoken
-from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, counted_up_to, newest_come_first, word_filters
+from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, about, newest_come_first, word_filters
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
@@ -53,7 +53,6 @@ NOTHING = "—"
 """What a page shows where there is nothing to show; of a `None` Django would show the word."""
 FEW = 10
 """So many ticked rows move at a press, where the verb asks for nothing and may be taken back; more are previewed."""
-STATE_COUNTED_UP_TO = 1_000
 
 
 class PressedForm(ActionForm):
@@ -185,9 +184,9 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         return tabs
 
     def state_counts(self) -> Mapping[str, tuple[int | None, bool]]:
-        """Return how many rows stand in each state (None: not counted), and whether there are more than that."""
+        """Return how many rows stand in each state (None: not counted), and whether that is an estimate."""
         rows = cast("Any", self.model)._default_manager.filter(self.model.live_rows)
-        return {state: counted_up_to(rows.filter(status=state), STATE_COUNTED_UP_TO) for state in states_of(self.model)}
+        return {state: about(rows.filter(status=state)) for state in states_of(self.model)}
 
     @admin.display(description=gettext_lazy("state"), ordering="status")
     def state(self, row: Noun) -> SafeString:
