@@ -155,3 +155,13 @@ def test_the_list_is_in_the_order_of_time_and_offers_no_other(page: Client, comp
     text = page.get(f"{LIST}?o=1").content.decode()
     assert "aria-sort" not in text
     assert "sortable" not in text
+
+
+def test_a_count_beyond_what_is_cheap_is_an_estimate(
+    page: Client, empty_company: Company, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.actions.admin.lists.COUNTED_UP_TO", 60)
+    empty_company.operations_of(70)
+    keyset = page.get(LIST).context["cl"].keyset
+    assert keyset.estimated
+    assert keyset.total > 60
