@@ -194,6 +194,12 @@ class ActionRun(Leased):
         return reverse("admin:actions_actionrun_change", args=[self.pk])
 
     @property
+    def slipped(self) -> int:
+        """Rows that were in the selection when it was asked for, and had left it when their turn came."""
+        walked = self.status in (self.Status.WATCHING, self.Status.FINISHED)
+        return max(self.total - self.moved - self.refused, 0) if walked else 0
+
+    @property
     def still_open(self) -> int:
         """Rows that moved and have neither succeeded nor failed again yet."""
         return max(self.moved - self.confirmed - self.failed_again, 0)

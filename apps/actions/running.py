@@ -276,6 +276,14 @@ def verb_of(record: ActionRun) -> Verb:
     return verb
 
 
+def is_watched(record: ActionRun) -> bool:
+    """Say whether the rows that a run moved are watched as they settle; paced or not, its score is kept."""
+    try:
+        return verb_of(record).paced
+    except (NotFound, AttributeError):  # the verb is no longer declared
+        return False
+
+
 def model_of(kind: str) -> type[Acted]:
     """Return the noun known by a kind; `NotFound` where there is none."""
     for model in nouns():

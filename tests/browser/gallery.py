@@ -273,6 +273,7 @@ def run_context(status: str = "watching") -> dict[str, Any]:
         confirmed=31,
         failed_again=2,
         still_open=7,
+        slipped=0,
         paced=True,
         stop_reason="",
         created_at=before(minutes=4),
@@ -283,6 +284,7 @@ def run_context(status: str = "watching") -> dict[str, Any]:
     outcomes = [("confirmed", "confirmed"), ("failed_again", "failed again"), ("", "")]
     return {
         "run": run,
+        "watched": True,
         "live": status == "watching",
         "verb": SimpleNamespace(label="Retry"),
         "noun": User._meta,

@@ -29,7 +29,7 @@ from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, about, newest_
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
-from apps.actions.running import preview, refusals, run, verb_of
+from apps.actions.running import is_watched, preview, refusals, run, verb_of
 from apps.actions.selections import Selection
 from apps.actions.verbs import (
     Acted,
@@ -481,7 +481,7 @@ def label_of(record: ActionRun) -> str:
 
 def told_score(record: ActionRun) -> str:
     """Return what became of a run in a few words."""
-    if record.paced and record.moved:
+    if is_watched(record) and record.moved:
         return _("%(confirmed)s of %(moved)s confirmed") % {"confirmed": record.confirmed, "moved": record.moved}
     return ngettext("run of %(count)s row", "run of %(count)s rows", record.moved) % {"count": record.moved}
 

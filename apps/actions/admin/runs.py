@@ -19,7 +19,7 @@ from apps.actions.admin.lists import OLDER, Page
 from apps.actions.admin.pages import Told, VerbAdmin, age, label_of, told_score
 from apps.actions.models import ActionItem, ActionRun
 from apps.actions.pacing import STAGES
-from apps.actions.running import model_of
+from apps.actions.running import is_watched, model_of
 from apps.actions.verbs import NotFound, state_label
 
 ITEMS_PER_PAGE = 50
@@ -51,7 +51,7 @@ class ActionRunAdmin(VerbAdmin[ActionRun]):
     @admin.display(description=gettext_lazy("what became of them"))
     def score(self, run: ActionRun) -> str:
         """Say what became of the rows that moved."""
-        return told_score(run) if run.paced else ""
+        return told_score(run) if is_watched(run) else ""
 
     @admin.display(description=gettext_lazy("asked"))
     def at(self, run: ActionRun) -> str:
@@ -74,6 +74,7 @@ class ActionRunAdmin(VerbAdmin[ActionRun]):
         return {
             "run": run,
             "verb": {"label": label_of(run)},
+            "watched": is_watched(run),
             "live": run.status not in (ActionRun.Status.FINISHED, ActionRun.Status.CANCELLED),
             "refused": sorted(run.refusals.items(), key=lambda pair: -pair[1]),
             "refused_rows": [{**row, "url": _address(run.kind, row["id"])} for row in run.refused_rows[:REFUSED_SHOWN]],
