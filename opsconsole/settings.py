@@ -52,9 +52,8 @@ if not PRODUCTION:
     env.ENVIRON = ChainMap(os.environ, told_by_up(DATA_DIR))
 PORT = env.int("OPS_PORT", default=8000)
 PUBLIC_URL = env.str("OPS_PUBLIC_URL", default=f"http://localhost:{PORT}")
-SIMULATOR_URL = env.str(
-    "OPS_SIMULATOR_URL", default=""
-)  # where it is set, every page says that the far ends are played
+# It plays the far ends where it is set, and every page says so.
+SIMULATOR_URL = "" if PRODUCTION else env.str("OPS_SIMULATOR_URL", default="")
 SECRET_KEY = secret("SECRET_KEY")
 API_KEY_PEPPER = secret("API_KEY_PEPPER", default=SECRET_KEY)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])

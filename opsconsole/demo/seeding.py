@@ -1,0 +1,48 @@
+"""Makes the demo company once: a living day, four kinds of trouble, one queue on hold."""
+
+import datetime as dt
+from random import Random
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import transaction
+
+from apps.actions.running import database_now
+from apps.integrations.models import Service
+from opsconsole.demo import company, failures, history
+
+OPERATIONS = 5000
+HOUR = dt.timedelta(hours=1)
+
+
+def stands() -> bool:
+    """Whether the console works for somebody already, be it the demo company or a real one."""
+    return Service.objects.exists()
+
+
+def seed(operations: int = OPERATIONS) -> None:
+    """Make the company and its last day, whole or not at all."""
+    random = Random(7)  # noqa: S311 # the same day on every machine
+    with transaction.atomic():
+        now = database_now()
+        made, token_lost_at = company.found(), this_morning(now, 9, 41)
+        history.make_day(made, operations, now, token_lost_at, random)
+        failures.mend_earlier(made, now - 19 * HOUR, random)
+        failures.pause_statements(made, now - 3 * HOUR, random)
+        failures.kill_workers(made, now - 5 * HOUR, random)
+        failures.leave_unanswered(made, now - 2 * HOUR, random)
+        failures.refuse_stage(made, _refused_at(this_morning(now, 7, 12), now, random), random)
+        failures.rotate_token(made, token_lost_at, random)
+        company.slow_down()
+
+
+def this_morning(now: dt.datetime, hour: int, minute: int) -> dt.datetime:
+    """Return a time of today in the company's zone, or some hours ago where that is still to come."""
+    local = now.astimezone(ZoneInfo(settings.OPS_TIME_ZONE))
+    moment = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return moment if now - moment > HOUR else now - dt.timedelta(hours=12 - hour)
+
+
+def _refused_at(since: dt.datetime, now: dt.datetime, random: Random) -> list[dt.datetime]:
+    span = now - since - dt.timedelta(minutes=10)
+    return [since, *sorted(since + random.random() * span for _more in range(failures.WITHOUT_STAGE - 1))]
