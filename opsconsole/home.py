@@ -33,6 +33,7 @@ from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Heartbeat, Queue, Tenant
 from apps.operations.backlog import backlogs, counts
 from apps.operations.models import PendingOperation
+from opsconsole.demo import tour
 
 Told = dict[str, Any]
 """What a template is told of one thing; templates/home/home.html names the words."""
@@ -81,7 +82,6 @@ class Situation:
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.asked_at = database_now()
-        self.guide: Told | None = None
 
     # What is looked up
 
@@ -250,7 +250,26 @@ class Situation:
         """What failed, by cause, each with what to press."""
         pages = admin.site.get_model_admin(DeadLetter)
         assert isinstance(pages, DeadLetterAdmin)  # noqa: S101 # registered so
-        return [pages.told_cause(self.request, cause) for cause in self.causes]
+        return [*self._held_back(), *(pages.told_cause(self.request, cause) for cause in self.causes)]
+
+    def _held_back(self) -> list[Told]:
+        """What waits behind a breaker: it was not given up, but it needs somebody all the same."""
+        return [
+            {
+                "id": f"held-{service.slug}",
+                "state": "warning",
+                "count": self.waiting[service.pk][0],
+                "cause": _("held back: the circuit breaker is open"),
+                "service": service.slug,
+                "since": service.breaker.opened_at,
+                "sample": _reason(service),
+                "advice": _("Nothing is lost and no attempt is used. They go out when the service answers a probe."),
+                "url": f"{_list('pending')}&service={service.slug}",
+                "verbs": self._buttons(service, "probe"),
+            }
+            for service in self.known_services
+            if _breaker_status(service) == CircuitBreaker.Status.OPEN and service.pk in self.waiting
+        ]
 
     @property
     def services(self) -> list[Told]:
@@ -280,6 +299,11 @@ class Situation:
                 *(self._buttons(breaker, "reset") if breaker and opens else []),
             ],
         }
+
+    @property
+    def guide(self) -> Told | None:
+        """The tour of the demo company, where there is one."""
+        return tour.guide(self.request)
 
     @property
     def paused(self) -> list[Told]:

@@ -7,6 +7,7 @@ from django.views.generic import RedirectView
 
 from opsconsole import health
 from opsconsole.api import api
+from opsconsole.demo import tour
 from opsconsole.sign_in import sign_in
 
 urlpatterns = [
@@ -18,4 +19,5 @@ urlpatterns = [
     path("health/ready", health.ready, name="health-ready"),
     path("i18n/", include("django.conf.urls.i18n")),  # the language switch
     *([] if settings.PRODUCTION else [path("sign-in/<str:token>/", sign_in, name="sign-in")]),
+    *([] if settings.PRODUCTION else [path("demo/<slug:what>/", admin.site.admin_view(tour.press), name="tour")]),
 ]
