@@ -156,6 +156,7 @@ def _programs(machine: Machine, door: socket.socket) -> Iterator[Program]:
         *("--access-logfile", str(machine.data / "logs" / "access.log")),
     )
     yield replace(web, pass_fds=(door.fileno(),))
+    yield machine.program("traffic", "manage.py", "demo", "--traffic")
 
 
 def _worker(machine: Machine, name: str, queue: str, children: int) -> Program:
