@@ -71,8 +71,9 @@ def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
     columns: dict[str, str] = moved.move.model.dead_letter  # type: ignore[attr-defined] # every source names them
     for row in moved.rows.order_by("pk").values("pk", *columns.values()):
         told = {name: row[column] or "" for name, column in columns.items()}
-        told["message"] = told["message"] or _("no error was recorded")
+        # Before the words for no error, which are in the language of whoever asks: the cause is one.
         cause = fingerprint(kind, told["service"], told["error_type"], message=told["message"])
+        told["message"] = told["message"] or _("no error was recorded")
         yield DeadLetter(source_kind=kind, source_id=row["pk"], fingerprint=cause, **told)
 
 
