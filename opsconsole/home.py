@@ -263,7 +263,7 @@ class Situation:
                 "service": service.slug,
                 "since": service.breaker.opened_at,
                 "sample": _reason(service),
-                "advice": _("Nothing is lost and no attempt is used. They go out when the service answers a probe."),
+                "advice": _held_advice(service),
                 "url": f"{_list('pending')}&service={service.slug}",
                 "verbs": self._buttons(service, "probe"),
             }
@@ -354,6 +354,14 @@ def _breaker_status(service: Service) -> str:
 
 def _reason(service: Service) -> str:
     return line(service.breaker.reason) or str(service.breaker.get_status_display())
+
+
+def _held_advice(service: Service) -> str:
+    advice = _("Nothing is lost and no attempt is used. They go out when the service answers a probe.")
+    if not service.credentials:
+        return advice
+    mend = _("Where its token was rotated, put the new one in place: manage.py set_credential %(service)s")
+    return f"{advice} {mend % {'service': service.slug}}"
 
 
 def _told_cause(cause: Cause) -> str:
