@@ -10,6 +10,8 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from apps.actions.verbs import nouns, verbs_of
+from apps.integrations.connectors import CONNECTORS
+from tests.contracts.world import VERBS
 
 ROOT = Path(settings.BASE_DIR)
 SOURCES = sorted([*ROOT.glob("apps/**/*.py"), *ROOT.glob("opsconsole/**/*.py")])
@@ -137,6 +139,15 @@ def test_every_management_command_has_a_test() -> None:
     tested = "\n".join(source.read_text() for source in TESTS)
     ours = {name for name, app in get_commands().items() if str(app).startswith(("apps.", "opsconsole"))}
     assert [name for name in sorted(ours - {*RUN_BY_UP}) if not re.search(rf"[\"' ]{name}[\"' ]", tested)] == []
+
+
+def test_every_connector_has_a_test_file_and_is_held_to_the_contract() -> None:
+    assert [name for name in CONNECTORS if not (ROOT / f"tests/integrations/test_connector_{name}.py").exists()] == []
+    assert any("CONNECTORS" in path.read_text() for path in ROOT.glob("tests/contracts/*.py"))
+
+
+def test_every_verb_is_held_to_the_contract_of_faces() -> None:
+    assert [verb for model in nouns() for verb in verbs_of(model).values() if verb not in VERBS] == []
 
 
 def test_every_verb_says_what_it_does() -> None:

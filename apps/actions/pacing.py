@@ -18,7 +18,17 @@ from django.utils.translation import override
 
 from apps.actions import leases
 from apps.actions.models import ActionItem, ActionRun
-from apps.actions.running import BATCH, Lost, advance_to, database_now, release, retrying, verb_of
+from apps.actions.running import (
+    BATCH,
+    BUSY,
+    Lost,
+    advance_to,
+    database_now,
+    is_watched,
+    release,
+    retrying,
+    verb_of,
+)
 from apps.actions.verbs import Refused
 
 STAGES = (1, 10)
@@ -31,6 +41,8 @@ PACE_SECONDS = 2
 """A run that its window, its rate or a stage holds is looked at again after so long."""
 BURST_SECONDS = 5
 """So much of a rate may be caught up with at once: neither a pause nor a lost worker saves up a burst."""
+SCORE_REST = 20
+"""A run is scored again after so many times what the last scoring took."""
 CRASHES = 4
 """So many workers may fall silent over the same rows before the run is stopped."""
 
@@ -69,15 +81,23 @@ def watch() -> int:
     held = Q(status__in=[ActionRun.Status.PAUSED, ActionRun.Status.STOPPED])
     ended = Q(status=ActionRun.Status.CANCELLED, finished_at__gt=Now() - WATCHED)
     unsettled = Q(moved__gt=F("confirmed") + F("failed_again"))
-    watched = list(ActionRun.objects.filter(Q(status=ActionRun.Status.WATCHING) | (held | ended) & unsettled))
-    for run in watched:
-        if not verb_of(run).model.settles:
-            continue
-        score(run)
+    watched = Q(status=ActionRun.Status.WATCHING) | (held | ended) & unsettled
+    runs = list(ActionRun.objects.filter(watched, due_at__lte=Now()))
+    for run in runs:
+        if is_watched(run):
+            began = time.monotonic()
+            score(run)
+            _rest(run, (time.monotonic() - began) * SCORE_REST)
         late = run.released_at is not None and run.released_at + WATCHED < database_now()
-        if run.status == ActionRun.Status.WATCHING and (run.still_open == 0 or late):
+        if run.status == ActionRun.Status.WATCHING and (run.still_open == 0 or late or not is_watched(run)):
             advance_to(run, ActionRun.settle)
-    return len(watched)
+    return len(runs)
+
+
+def _rest(run: ActionRun, seconds: float) -> None:
+    """Leave a run alone for a while whose score takes long: a million rows are not looked through at every tick."""
+    if seconds > PACE_SECONDS:
+        ActionRun.objects.filter(pk=run.pk).update(due_at=Now() + dt.timedelta(seconds=min(seconds, 60)))
 
 
 def score(run: ActionRun) -> None:
@@ -117,8 +137,11 @@ def _turn(run: ActionRun, seconds: float) -> None:
             _release_paced(run, ends) if run.paced else _release_all(run, ends)
     except Lost:
         return
-    except Refused:  # somebody else holds the rows for long: nothing of this batch was written
-        advance_to(run, ActionRun.wait, pause=dt.timedelta(seconds=PACE_SECONDS))
+    except Refused as refused:
+        if refused.code == BUSY:  # somebody else holds the rows for long: nothing of this batch was written
+            advance_to(run, ActionRun.wait, pause=dt.timedelta(seconds=PACE_SECONDS))
+        else:  # its filter has lost its meaning: the service it names is gone, say
+            _stop(run, str(refused))
 
 
 def _begin(run: ActionRun) -> None:

@@ -49,6 +49,8 @@ BATCH = 1000
 """Rows of one statement in the background: a tenth slower than one statement for all, and nobody else waits."""
 REFUSED_KEPT = 1000
 """So many refused rows are listed one by one; the others are counted by sentence."""
+BUSY = "busy"
+"""The code of a refusal that another try, a moment later, may well not meet."""
 DEADLOCK, SERIALIZATION, LOCK_TIMEOUT = "40P01", "40001", "55P03"
 
 Result = TypeVar("Result")
@@ -162,6 +164,8 @@ def run(
     answers = checked(verb, given or {})
     if verb.model is ActionRun:
         return retrying(lambda: _run_on_run(verb, selection, actor, answers))
+    if idempotency_key and not (plain(idempotency_key) and len(idempotency_key) <= 200):
+        raise Invalid(_("An idempotency key is plain text of up to 200 characters."))
     asked = _Asking(verb, selection, actor, answers, pace if verb.paced else None, idempotency_key or None)
     for attempt in range(3):
         known = _already(asked)
@@ -315,7 +319,7 @@ def retrying(work: Callable[[], Result]) -> Result:
                 time.sleep(random.uniform(0.01, 0.1) * (attempt + 1))  # noqa: S311 # spreads two that collided
             elif head_on or state == LOCK_TIMEOUT:
                 raise Refused(
-                    _("Busy: somebody else is changing these rows. Try again in a moment."), code="busy"
+                    _("Busy: somebody else is changing these rows. Try again in a moment."), code=BUSY
                 ) from error
             else:
                 raise

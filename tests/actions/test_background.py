@@ -144,6 +144,28 @@ def test_of_two_runs_that_wait_each_has_its_turn(waiting: ActionRun, as_ana: Act
     assert [pacing.take_turn(), pacing.take_turn()] == [waiting, other]
 
 
+def test_a_run_whose_filter_lost_its_meaning_is_stopped_with_the_reason(waiting: ActionRun) -> None:
+    ActionRun.objects.filter(pk=waiting.pk).update(selection={"filters": {"service": "gone"}, "asked_at": ""})
+    pacing.take_turn()
+    waiting.refresh_from_db()
+    assert (waiting.status, waiting.stop_reason[:19]) == ("stopped", "gone is no service;")
+
+
+def test_a_run_over_rows_that_stay_locked_waits_for_them(waiting: ActionRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "release", _busy)
+    pacing.take_turn()
+    waiting.refresh_from_db()
+    assert (waiting.status, pacing.waiting().exists()) == ("queued", False)
+
+
+def test_a_watched_run_whose_verb_is_gone_is_closed(waiting: ActionRun) -> None:
+    finish(waiting)
+    ActionRun.objects.filter(pk=waiting.pk).update(verb="no_longer_declared")
+    pacing.watch()
+    waiting.refresh_from_db()
+    assert waiting.status == "finished"
+
+
 def press(verb: Verb, waiting: ActionRun, actor: Actor, **given: str) -> None:
     run(verb, Selection.ticked(ActionRun, [waiting.pk]), actor, given=given)
     waiting.refresh_from_db()
@@ -165,3 +187,7 @@ def pending() -> int:
 
 def _fails(*_told: object, **_more: object) -> None:
     raise RuntimeError("the power went out")
+
+
+def _busy(*_told: object, **_more: object) -> None:
+    raise Refused("Busy", code=running.BUSY)

@@ -36,6 +36,12 @@ def test_a_key_speaks_for_its_own_caller_alone(company: Company, as_ana: Actor) 
     assert first != second
 
 
+@pytest.mark.parametrize("key", ["x" * 201, "a\0b"])
+def test_a_key_is_plain_text_of_bounded_length(company: Company, as_ana: Actor, key: str) -> None:
+    with pytest.raises(Invalid, match="plain text of up to 200 characters"):
+        run(retry, ticked(company.operations["failed"][0]), as_ana, idempotency_key=key)
+
+
 def test_an_open_run_over_the_same_filter_is_led_to(company: Company, as_ana: Actor, small_requests: None) -> None:
     first = run(retry, matching(status="failed", service="piperun"), as_ana)
     assert run(retry, matching(service="piperun", status="FAILED"), ROOT) == first

@@ -187,6 +187,15 @@ def test_scoring_again_counts_nothing_twice(empty_company: Company, as_ana: Acto
     assert record.confirmed == 2
 
 
+def test_a_run_whose_score_takes_long_is_left_alone_for_a_while(
+    empty_company: Company, as_ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty_company.failed(2)
+    run(retry, matching(status="failed"), as_ana)
+    monkeypatch.setattr(pacing, "SCORE_REST", 1e9)
+    assert [pacing.watch(), pacing.watch()] == [1, 0]
+
+
 def test_one_row_needs_no_canary(empty_company: Company, as_ana: Actor) -> None:
     empty_company.failed(1)
     assert run(retry, matching(status="failed"), as_ana, pace=Pace()).moved == 1
