@@ -40,7 +40,12 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     from apps.operations.models import PendingOperation
 
     queue, service = Queue.objects.get(slug="crm"), Service.objects.get(slug="piperun")
-    claim = delivery._due(queue, service, 0)[:200].annotate(refusal=PendingOperation.claim.refusal())
+    claim = (
+        delivery._due(0)
+        .filter(queue=queue, service=service)
+        .order_by("due_at", "id")[:200]
+        .annotate(refusal=PendingOperation.claim.refusal())
+    )
     yield "claim 200", *statements._locked(claim, "pk", "refusal", skip=True)
     held = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
     yield "rescue", *statements._picked(PendingOperation.rescue, held, 1000)
