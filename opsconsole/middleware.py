@@ -48,15 +48,22 @@ def api_answers(get_response: Respond) -> Respond:
     """Under /api/ every refusal is a problem body, an unknown address and a wrong method too, and no answer is cached."""
 
     def respond(request: HttpRequest) -> HttpResponse:
-        response = get_response(request)
         if not request.path.startswith("/api/"):
-            return response
+            return get_response(request)
+        response = _without_length(request) or get_response(request)
         if response.status_code >= 400 and "json" not in response.headers.get("Content-Type", ""):
             response = _as_problem(request, response)
         response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     return respond
+
+
+def _without_length(request: HttpRequest) -> HttpResponse | None:
+    """Refuse a body that does not say how long it is: Django would take it for none."""
+    if "Transfer-Encoding" not in request.headers:
+        return None
+    return problem(request, 411, _("Say how long the body is: send it with Content-Length, not in chunks."))
 
 
 def _as_problem(request: HttpRequest, page: HttpResponse) -> HttpResponse:

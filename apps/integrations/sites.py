@@ -44,7 +44,9 @@ def unusable(error: Exception) -> str:
 
 def missing_credentials(service: Service) -> list[str]:
     """Return a sentence for each credential that a service needs and that is set nowhere."""
-    named = [(label, service.credentials.get(word, "")) for word, label in connector_of(service).credentials.items()]
+    connector = connector_of(service)
+    needed = [word for word in connector.credentials if word in service.credentials or word not in connector.optional]
+    named = [(connector.credentials[word], service.credentials.get(word, "")) for word in needed]
     return [_missing(service, label, name) for label, name in named if not name or not credential(name).value]
 
 

@@ -92,7 +92,7 @@ class Intake:
 
     def _service(self, wanted: Wanted) -> Service:
         if wanted.service:
-            return _named("service", wanted.service, self.services)
+            return _usable(_named("service", wanted.service, self.services))
         name = canonical(wanted.operation_type)
         able = [service for service in self.services.values() if name in _operations(service)]
         if len(able) == 1:
@@ -140,7 +140,18 @@ def _insert(rows: list[PendingOperation]) -> list[PendingOperation]:
 
 
 def _operations(service: Service) -> Iterable[str]:
-    return CONNECTORS[service.connector].operations
+    """Return what a service can do: nothing, where its row names a connector that there is not."""
+    return CONNECTORS[service.connector].operations if service.connector in CONNECTORS else ()
+
+
+def _usable(service: Service) -> Service:
+    if service.connector not in CONNECTORS:
+        raise _refused(
+            "service",
+            _("%(service)s cannot be used: there is no connector %(connector)s")
+            % {"service": service, "connector": service.connector},
+        )
+    return service
 
 
 def _named(word: str, slug: str, known: Mapping[str, Named]) -> Named:

@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from apps.integrations.models import Service
 from apps.operations.models import PendingOperation
 from apps.operations.tasks import drain
 from tests.api import Api, problem
@@ -27,6 +28,16 @@ def test_both_spellings_of_a_type_are_taken(ana_api: Api, empty_company: Company
     ana_api.send(PATH, DEAL)
     ana_api.send(PATH, DEAL | {"operation_type": "deal.create"})
     assert set(PendingOperation.objects.values_list("operation_type", flat=True)) == {"deal.create"}
+
+
+def test_a_service_whose_row_names_no_connector_of_ours_takes_nothing(ana_api: Api, empty_company: Company) -> None:
+    Service.objects.filter(slug="erp").update(connector="fax")
+    assert ana_api.send(PATH, DEAL).status_code == 202
+    assert "no connector fax" in problem(ana_api.send(PATH, DEAL | {"service": "erp"}), 422)["detail"]
+
+
+def test_a_service_that_needs_no_credential_misses_none(ana_api: Api, empty_company: Company) -> None:
+    assert ana_api.send(PATH, {"operation_type": "http.post", "payload": {}}).json()["notes"] == []
 
 
 def test_who_handed_it_in_is_kept(ana_api: Api, empty_company: Company) -> None:

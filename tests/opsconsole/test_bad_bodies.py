@@ -47,6 +47,11 @@ def test_a_body_that_is_too_large_is_refused(ana_api: Api) -> None:
     problem(ana_api.post_raw(PATH, b'{"a": "' + b"x" * (6 * 1024 * 1024) + b'"}'), 413)
 
 
+def test_a_body_in_chunks_is_not_taken_for_none(ana_api: Api) -> None:
+    answer = ana_api.generic("POST", PATH, b"", headers={"Transfer-Encoding": "chunked"})
+    assert "Content-Length" in problem(answer, 411)["detail"]
+
+
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'"x"', b"7", b"{}"])
 def test_json_of_another_shape_is_misfilled(ana_api: Api, body: bytes) -> None:
     assert problem(ana_api.post_raw(PATH, body), 422)["errors"]

@@ -91,5 +91,6 @@ HTTP = Connector(
     classify=classify,
     probe=probe,
     credentials={"token": _("Bearer token")},
+    optional=frozenset({"token"}),
     options=Options,
 )

@@ -103,7 +103,8 @@ class Operation:
 class Connector:
     """The code for one kind of service: what it can do, how it answers, how it is probed.
 
-    `credentials` names what we must show it, each with a label for people; `options` is the schema of its settings.
+    `credentials` names what we must show it, each with a label for people, and `optional` those of them that it may do
+    without; `options` is the schema of its settings.
     `classify` reads one answer; its second argument says whether the call may be repeated.
     """
 
@@ -113,3 +114,4 @@ class Connector:
     probe: Callable[[Site], Steps]
     credentials: Mapping[str, StrOrPromise]
     options: type[BaseModel]
+    optional: frozenset[str] = frozenset()
