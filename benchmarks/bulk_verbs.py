@@ -14,6 +14,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("failed", type=int, nargs="?", default=100_000, help="failed operations to retry")
     parser.add_argument("--beside", type=int, default=200_000, help="completed and pending operations beside them")
+    parser.add_argument("--once", action="store_true", help="all failed operations alone, nothing after them")
     asked = parser.parse_args()
     with ground():
         load("completed", asked.beside // 2)
@@ -21,6 +22,8 @@ def main() -> None:
         load("failed", asked.failed)
         settle_down()
         _measure("operations, status = failed", {"status": "failed"}, asked.failed)
+        if asked.once:
+            return
         _again()
         _measure("operations, status = failed, service = piperun", {"status": "failed", "service": "piperun"})
         _again()
