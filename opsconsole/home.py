@@ -147,10 +147,7 @@ class Situation:
 
     def _wrong(self) -> list[tuple[str, dt.datetime | None]]:
         open_breakers = [
-            (
-                _("%(service)s: %(reason)s") % {"service": service.name, "reason": _reason(service)},
-                service.breaker.opened_at,
-            )
+            (_("%(service)s is held back") % {"service": service.name}, service.breaker.opened_at)
             for service in self.known_services
             if _breaker_status(service) in (CircuitBreaker.Status.OPEN, CircuitBreaker.Status.HALF_OPEN)
         ]
@@ -365,7 +362,7 @@ def _held_advice(service: Service) -> str:
 
 
 def _told_cause(cause: Cause) -> str:
-    told = {"count": figure(cause.count), "title": cause.sample.title, "error": line(cause.sample.message)[:80]}
+    told = {"count": figure(cause.count), "title": cause.sample.title, "error": cause.sample.error_type}
     return _("%(count)s × %(title)s, %(error)s") % told  # noqa: RUF001 # the sign for times
 
 

@@ -45,7 +45,7 @@ def test_a_quiet_company_has_nothing_wrong(page: Client, empty_company: Company)
 def test_the_headline_says_what_failed_and_since_when(page: Client, company: Company) -> None:
     headline = home(page)["headline"]
     assert headline["state"] == "failed"
-    assert "2 things need you: 2 × deal.create, stage_id: is required" in headline["words"]  # noqa: RUF001
+    assert "2 things need you: 2 × deal.create, http_422" in headline["words"]  # noqa: RUF001
     assert headline["since"] is not None
 
 
@@ -112,7 +112,7 @@ def test_an_open_breaker_stands_beside_its_service(page: Client, company: Compan
     told = home(page)
     piperun = next(service for service in told["services"] if service["name"] == company.piperun.name)
     assert (piperun["breaker"], piperun["waiting"]) == ("open", 2)
-    assert "they asked us to stop" in told["headline"]["words"]
+    assert "Piperun, the CRM is held back" in told["headline"]["words"]
 
 
 def test_a_viewer_sees_it_all_and_no_button(client: Client, bia: User, company: Company) -> None:
