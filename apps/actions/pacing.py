@@ -41,6 +41,8 @@ PACE_SECONDS = 2
 """A run that its window, its rate or a stage holds is looked at again after so long."""
 BURST_SECONDS = 5
 """So much of a rate may be caught up with at once: neither a pause nor a lost worker saves up a burst."""
+SCORED_AT_ONCE = 20_000
+"""Rows scored by one statement: it stays short however large the run."""
 SCORE_REST = 20
 """A run is scored again after so many times what the last scoring took."""
 CRASHES = 4
@@ -102,15 +104,22 @@ def _rest(run: ActionRun, seconds: float) -> None:
 
 def score(run: ActionRun) -> None:
     """Count what became of the rows that a run moved: confirmed, failed again, still open."""
+    while _score_some(run):
+        pass
+    run.refresh_from_db(fields=["confirmed", "failed_again"])
+
+
+def _score_some(run: ActionRun) -> bool:
+    """Score so many rows as one short statement bears; say whether there may be more."""
     model = verb_of(run).model
     with transaction.atomic():
         if not _only_scorer(run):
-            return
+            return False
         found = {outcome: _scored(run, outcome, model._base_manager.filter(q)) for outcome, q in model.settles.items()}
         counted = {outcome: F(outcome) + count for outcome, count in found.items() if count}
         if counted:
             ActionRun.objects.filter(pk=run.pk).update(**counted, updated_at=Now())
-    run.refresh_from_db(fields=["confirmed", "failed_again"])
+    return max(found.values(), default=0) == SCORED_AT_ONCE
 
 
 def _only_scorer(run: ActionRun) -> bool:
@@ -121,8 +130,9 @@ def _only_scorer(run: ActionRun) -> bool:
 
 
 def _scored(run: ActionRun, outcome: str, settled: QuerySet[Any]) -> int:
-    open_items = run.items.filter(outcome=ActionItem.Outcome.UNKNOWN)
-    return open_items.filter(object_id__in=settled.values("pk")).update(outcome=outcome)
+    open_items = run.items.filter(outcome=ActionItem.Outcome.UNKNOWN).order_by()
+    some = open_items.filter(object_id__in=settled.values("pk")).values("pk")[:SCORED_AT_ONCE]
+    return ActionItem.objects.filter(pk__in=some).update(outcome=outcome)
 
 
 def _turn(run: ActionRun, seconds: float) -> None:

@@ -178,6 +178,17 @@ def test_what_became_of_each_row_stands_on_its_item(empty_company: Company, as_a
     assert [item.outcome for item in items] == ["confirmed", "failed_again"]
 
 
+def test_many_rows_are_scored_a_few_at_a_time(
+    empty_company: Company, as_ana: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = empty_company.failed(5)
+    record = run(retry, matching(status="failed"), as_ana)
+    complete(rows)
+    monkeypatch.setattr(pacing, "SCORED_AT_ONCE", 2)
+    pacing.score(record)
+    assert record.confirmed == 5
+
+
 def test_scoring_again_counts_nothing_twice(empty_company: Company, as_ana: Actor) -> None:
     rows = empty_company.failed(2)
     record = run(retry, matching(status="failed"), as_ana)
