@@ -6,7 +6,6 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -91,11 +90,10 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word)
 
     @admin.display(description=gettext_lazy("errors by field"))
-    def by_field(self, row: PendingOperation) -> SafeString | None:
+    def by_field(self, row: PendingOperation) -> str:
         named = row.error_fields.items() if isinstance(row.error_fields, dict) else ()
-        return (
-            format_html_join("", "<div><code>{}</code> {}</div>", ((name, _words(why)) for name, why in named)) or None
-        )
+        told = ((name, _words(why)) for name, why in named)
+        return format_html_join("", "<div><code>{}</code> {}</div>", told) or NOTHING
 
     @admin.display(description=gettext_lazy("entity"))
     def entity(self, row: PendingOperation) -> str:

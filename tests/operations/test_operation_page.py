@@ -29,6 +29,12 @@ def test_the_page_shows_the_payload_masked(page: Client, empty_company: Company)
     assert "abc123" not in text
 
 
+def test_the_page_shows_a_dash_where_there_is_nothing(page: Client, empty_company: Company) -> None:
+    text = page.get(address(empty_company.operation())).content.decode()
+    assert '<div class="readonly">—</div>' in text
+    assert ">None<" not in text
+
+
 def test_the_page_offers_legal_verbs_and_says_why_not_for_the_others(page: Client, company: Company) -> None:
     verbs = page.get(address(company.operations["completed"][0])).context["verbs"]
     why = {verb["name"]: verb["refusal"] for verb in verbs}
