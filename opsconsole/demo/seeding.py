@@ -25,13 +25,15 @@ def seed(operations: int = OPERATIONS) -> None:
     random = Random(7)  # noqa: S311 # the same day on every machine
     with transaction.atomic():
         now = database_now()
-        made, token_lost_at = company.found(), this_morning(now, 9, 41)
+        made = company.found()
+        token_lost_at, stage_lost_at = this_morning(now, 9, 41), this_morning(now, 7, 12)
         history.make_day(made, operations, now, token_lost_at, random)
         failures.mend_earlier(made, now - 19 * HOUR, random)
         failures.pause_statements(made, now - 3 * HOUR, random)
-        failures.kill_workers(made, now - 5 * HOUR, random)
+        # Behind the first deal without its stage: a canary meets that one first.
+        failures.kill_workers(made, stage_lost_at + HOUR / 3, random)
         failures.leave_unanswered(made, now - 2 * HOUR, random)
-        failures.refuse_stage(made, _refused_at(this_morning(now, 7, 12), now, random), random)
+        failures.refuse_stage(made, _refused_at(stage_lost_at, now, random), random)
         failures.rotate_token(made, token_lost_at, random)
         company.slow_down()
 
