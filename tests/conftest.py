@@ -1,7 +1,10 @@
 """The cast: Ana may, Bia may look, Caio may not; and one demo company."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.auth.models import Group, User
+from django.utils import translation
 
 from apps.actions.actors import Actor
 from apps.actions.running import run
@@ -12,6 +15,13 @@ from apps.operations.models import PendingOperation
 from tests.cast import ROOT, Company, complete, refreshed, take
 
 pytest_plugins = ["tests.api", "tests.simulator_process"]
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """A request leaves its reader's language behind in the thread: each test begins in English again."""
+    with translation.override("en"):
+        yield
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -102,11 +103,18 @@ def test_what_holds_a_list_is_said_once(ana_api: Api, empty_company: Company) ->
     assert answer["notes"].count("The queue crm is paused.") == 1
 
 
-@pytest.mark.django_db(transaction=True)
-def test_work_is_taken_in_while_the_broker_is_down(
-    ana_api: Api, empty_company: Company, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def dead_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nobody listens where the broker should be. Connections are pooled by the app: none outlives the test."""
     monkeypatch.setattr(drain.app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    drain.app._after_fork()  # type: ignore[attr-defined] # the only way to make an app forget its connections
+    yield
+    drain.app._after_fork()  # type: ignore[attr-defined] # the only way to make an app forget its connections
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("dead_broker")
+def test_work_is_taken_in_while_the_broker_is_down(ana_api: Api, empty_company: Company) -> None:
     assert [ana_api.send(PATH, DEAL).status_code for _ in range(3)] == [202, 202, 202]
     assert PendingOperation.objects.count() == 3
 
