@@ -112,8 +112,15 @@ def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, *
 
 
 def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000, **given: Any) -> list[UUID]:
-    """Move rows whose holder fell silent; `rows` says which of the lapsed ones the step is for."""
+    """Move rows whose holder fell silent; `rows` says which of the lapsed ones the step is for.
+
+    A row that somebody else has locked is left for the next time: one worker stopped in the middle of a write would
+    keep all others waiting for theirs.
+    """
     with transaction.atomic():
-        lapsed = rows.filter(lease_until__lt=Now())
-        looked_at = statements.move(step, lapsed, limit=limit, given=given, actor_name="sweep")
+        lapsed = rows.filter(lease_until__lt=Now()).order_by("pk").values_list("pk", flat=True)
+        free = list(lapsed.select_for_update(skip_locked=True, no_key=True)[:limit])
+        looked_at = statements.move(
+            step, rows.model._base_manager.filter(pk__in=free), limit=limit, given=given, actor_name="sweep"
+        )
     return [row.id for row in looked_at if row.refusal is None]

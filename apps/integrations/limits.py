@@ -21,7 +21,8 @@ WITH held AS (
       FROM integrations_service s JOIN integrations_circuitbreaker b ON b.service_id = s.id
      WHERE s.id = %(service)s AND s.status = 'active' AND b.status = 'closed'
        AND (s.waits_until IS NULL OR s.waits_until <= statement_timestamp())
-       FOR NO KEY UPDATE OF s
+       -- The breaker too: once it has tripped, nobody is about to call.
+       FOR NO KEY UPDATE OF s SKIP LOCKED FOR SHARE OF b SKIP LOCKED
 )
 UPDATE integrations_service s
    SET tokens = held.tokens - GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s)), tokens_at = GREATEST(s.tokens_at, statement_timestamp())
@@ -34,6 +35,7 @@ def grant(service_id: UUID, wanted: int) -> int:
     """Take up to `wanted` calls out of a service's bucket and return how many there were.
 
     None where it is paused, told to wait, or behind a breaker that is not closed; a missing breaker never opens the gate.
+    None either where another worker is counting: nobody waits for one that was stopped in the middle of it.
     """
     with connection.cursor() as cursor:
         cursor.execute(GRANT, {"service": service_id, "wanted": wanted, "ramp": RAMP.total_seconds()})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
@@ -52,6 +52,8 @@ SUSPECTS_SHARE = 0.25
 FLUSH_ROWS, FLUSH_SECONDS = 100, 0.05
 SPENT_WAIT, DOWN_WAIT = 3600, 60
 """Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
+GONE = (OperationalError, InterfaceError, InternalError)
+"""What a connection says that the database ended: by its crash, or because we slept in the middle of a transaction."""
 RECONNECT_SECONDS = 20.0
 """So long finished work waits for the database to come back, before its lease lapses."""
 
@@ -68,6 +70,10 @@ class Held:
     def token(self) -> int:
         """The number its claim was given."""
         return self.operation.token or 0
+
+
+Ended = tuple["Held", Settled]
+"""An operation whose call is over, and what it came to."""
 
 
 @dataclass
@@ -116,11 +122,11 @@ class Heartbeat:
         return token not in self.lapsed and self.fresh
 
     def _beat(self) -> None:
-        rhythm = min(leases.LEASE.total_seconds(), places.KEPT_SECONDS) / 3
+        rhythm = places.KEPT_SECONDS / 3  # the shorter of the two
         while not self.stopped.wait(rhythm):
             try:
                 self._renew()
-            except (OperationalError, InterfaceError):
+            except GONE:
                 log.warning("The leases could not be renewed; trying again.")
                 connection.close()
         connection.close()
@@ -169,7 +175,7 @@ class Drain:
         self.stopping = stopping
         self.door = Door(self._stamp)
         self.held: dict[Hashable, Held] = {}
-        self.ended: list[tuple[Held, Settled]] = []
+        self.ended: list[Ended] = []
         self.flushed_at = self.look_at = time.monotonic()
         self.score: Counter[str] = Counter()
 
@@ -223,7 +229,7 @@ class Drain:
     def _free_services(self) -> list[Service]:
         try:
             return free_services(self.queue)
-        except (OperationalError, InterfaceError) as error:
+        except GONE as error:
             self._reconnect(error)
             return []
 
@@ -237,7 +243,7 @@ class Drain:
             return 0
         try:
             taken = claim(self.queue, service, size if self.left is None else min(size, self.left), crashes)
-        except (OperationalError, InterfaceError) as error:
+        except GONE as error:
             self._reconnect(error)
             return 0
         self._start(taken, destination)
@@ -279,7 +285,7 @@ class Drain:
         if self.door.in_flight:
             try:
                 self.ended += [(self.held[settled.tag], settled) for settled in self.door.wait(timeout)]
-            except (OperationalError, InterfaceError) as error:  # of `_stamp`: nothing was called
+            except GONE as error:  # of `_stamp`: nothing was called
                 self._reconnect(error)
         if len(self.ended) >= FLUSH_ROWS or time.monotonic() - self.flushed_at > FLUSH_SECONDS:
             self._flush()
@@ -295,21 +301,22 @@ class Drain:
         ended, self.ended = self.ended, []
         if not ended:
             return
-        self.score += self._written(ended)
+        score, told = self._written(ended)
+        self.score += score
         for held, _settled in ended:
             del self.held[held.operation.pk]
         self.heartbeat.tokens = {held.token for held in self.held.values()}
         try:
-            tell_services(ended)
-        except (OperationalError, InterfaceError, Refused) as error:  # they hear of it from the next batch
+            tell_services(told)
+        except (*GONE, Refused) as error:  # they hear of it from the next batch
             self._reconnect(error)
 
-    def _written(self, ended: list[tuple[Held, Settled]]) -> Counter[str]:
+    def _written(self, ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
         patience = time.monotonic() + RECONNECT_SECONDS
         while True:
             try:
                 return write(ended)
-            except (OperationalError, InterfaceError) as error:
+            except GONE as error:
                 if time.monotonic() > patience:
                     raise
                 self._reconnect(error)
@@ -320,8 +327,12 @@ class Drain:
         time.sleep(0.3)
 
 
-def write(ended: list[tuple[Held, Settled]]) -> Counter[str]:
-    """Write the outcomes and attempts of a batch in one transaction; return how many rows took which step."""
+def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
+    """Write the outcomes and attempts of a batch in one transaction; return how many rows took which step, and which.
+
+    What is stale is left out: a worker that slept for longer than its lease timed its calls by its own sleep, and
+    nothing that they say speaks against a service.
+    """
     steps: dict[tuple[str, int], dict[UUID, Any]] = defaultdict(dict)
     for held, settled in ended:
         step, values = _next(held, settled)
@@ -331,7 +342,8 @@ def write(ended: list[tuple[Held, Settled]]) -> Counter[str]:
         for (name, token), values in sorted(steps.items()):
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
         Attempt.objects.bulk_create(_attempts(ended, written))
-    return Counter(name for (name, _token), values in steps.items() for key in values if key in written)
+    score = Counter(name for (name, _token), values in steps.items() for key in values if key in written)
+    return score, [(held, settled) for held, settled in ended if held.operation.pk in written]
 
 
 def _next(held: Held, settled: Settled) -> tuple[str, Any]:
@@ -344,7 +356,7 @@ def _next(held: Held, settled: Settled) -> tuple[str, Any]:
     return step.step.name, step.values
 
 
-def _attempts(ended: list[tuple[Held, Settled]], written: set[UUID]) -> list[Attempt]:
+def _attempts(ended: list[Ended], written: set[UUID]) -> list[Attempt]:
     return [
         Attempt(
             operation_id=held.operation.pk,
@@ -371,9 +383,9 @@ def _class_of(settled: Settled) -> str:
     return settled.outcome.failure_class or "" if settled.outcome else ""
 
 
-def tell_services(ended: list[tuple[Held, Settled]]) -> None:
+def tell_services(ended: list[Ended]) -> None:
     """Tell limits and breakers what the calls of a batch say of their services."""
-    by_service: dict[UUID, list[tuple[Held, Settled]]] = defaultdict(list)
+    by_service: dict[UUID, list[Ended]] = defaultdict(list)
     for held, settled in ended:
         by_service[held.service.row.pk].append((held, settled))
     for key, told in by_service.items():
@@ -384,7 +396,7 @@ def tell_services(ended: list[tuple[Held, Settled]]) -> None:
                 _hold_service(held.service.row, settled.outcome)
 
 
-def _report(told: list[tuple[Held, Settled]]) -> Report:
+def _report(told: list[Ended]) -> Report:
     """Count the failures that came after the last answer that speaks for the service."""
     failures, answered = 0, False
     for _held, settled in told:

@@ -9,9 +9,10 @@ from typing import Any
 
 from django.db import connection
 
+from apps.actions import leases
 from apps.jobs.models import Queue
 
-KEPT_SECONDS = 10
+KEPT_SECONDS = leases.LEASE.total_seconds() / 3
 """A place lapses so long after its last sign of life: a lost message delays its queue so long, and one tick."""
 
 MAKE = """
@@ -66,6 +67,6 @@ def free(queue: Queue) -> int:
     return max(queue.concurrency - int(taken), 0)
 
 
-def _execute(sql: str, *params: int) -> None:
+def _execute(sql: str, *params: float) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)

@@ -1,13 +1,17 @@
 """What workers do for operations. A message names a queue at most; the rows say what is to be done."""
 
+import logging
 import mmap
 
 from celery import shared_task
 from celery.signals import worker_shutting_down
+from django.db import OperationalError
 
 from apps.actions.tasks import wake
 from apps.jobs.models import Queue
 from apps.operations import confirming, delivery, places
+
+log = logging.getLogger(__name__)
 
 # A page that the worker's pool shares with its parent: only the parent hears that it shall stop.
 _stopping = mmap.mmap(-1, 1)
@@ -49,8 +53,11 @@ def answer_confirms() -> None:
 @shared_task
 def sweep() -> None:
     """Find what no message speaks of: rows of silent workers, and queues with work that is due."""
-    delivery.rescue_lapsed()
-    delivery.fold_tallies()
+    for work in (delivery.rescue_lapsed, delivery.fold_tallies):
+        try:
+            work()
+        except OperationalError:  # whatever holds it up, the queues go on
+            log.exception("The sweep could not %s; the next one tries again.", work.__name__)
     if confirming.waiting().exists():
         wake(answer_confirms)
     for queue in delivery.queues_with_work():
