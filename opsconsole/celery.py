@@ -1,11 +1,33 @@
 """The Celery application: it carries wake-ups, never state (docs/decisions.md)."""
 
 import os
+from typing import Any
 
 from celery import Celery
+from celery.app.amqp import AMQP
+from kombu import Connection
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsconsole.settings")
 
-app = Celery("opsconsole")
+
+class PromptConnection(Connection):
+    """A connection to the broker that is tried again every second, however long the broker is away.
+
+    Left to itself kombu waits longer each time, up to half a minute, and so would work after the broker is back.
+    """
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect, and try again until it stands."""
+        every_second = {"interval_start": 1, "interval_step": 0, "interval_max": 1}
+        return super().ensure_connection(*args, **every_second | kwargs)
+
+
+class Messages(AMQP):
+    """Celery's messages, over our connections."""
+
+    Connection = PromptConnection
+
+
+app = Celery("opsconsole", amqp=Messages)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
