@@ -1,0 +1,118 @@
+"""Faults on real processes. Short forms by default, `make chaos` for the full ones (CHAOS=full)."""
+
+import os
+import random
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pytest_django import DjangoDbBlocker
+
+from apps.integrations.models import Service
+from apps.jobs.models import Queue
+from apps.operations.models import PendingOperation
+from tests.chaos.fleet import Fleet
+from tests.chaos.score import LINES, Score
+from tests.chaos.world import World, turned_to
+from tests.operations.conftest import receiver
+from tests.simulator_process import Simulator
+
+FULL = os.environ.get("CHAOS") == "full"
+LATENCY = {"p50_seconds": 0.1, "p95_seconds": 0.3, "max_seconds": 1}
+LAST = {"chaos": 1, "browser": 2}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what stands in this folder, and put it behind what is fast."""
+    for item in items:
+        if "chaos" in item.path.parts:
+            item.add_marker(pytest.mark.chaos)
+            item.add_marker(pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"))
+    items.sort(key=lambda item: max((number for name, number in LAST.items() if name in item.path.parts), default=0))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[LINES] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash[LINES]:
+        terminalreporter.write_line(str(line))
+    if FULL:
+        terminalreporter.write_line(table(config.stash[LINES]))
+
+
+def table(scores: list[Score]) -> str:
+    """The lines as docs/measured.md has them."""
+    names = list(scores[0].counts) if scores else []
+    head = ["case", *(name.replace("_", " ") for name in names)]
+    rows = [[score.case, *map(str, score.counts.values())] for score in scores]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+@pytest.fixture(scope="package")
+def servers(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: DjangoDbBlocker) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("chaos"))
+    try:
+        with django_db_blocker.unblock(), turned_to(world):
+            yield world
+    finally:
+        world.close()
+
+
+@pytest.fixture
+def world(servers: World) -> World:
+    """The servers, with nothing of other cases in them."""
+    servers.empty()
+    return servers
+
+
+@pytest.fixture
+def fleet_of(world: World, tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    fleets: list[Fleet] = []
+
+    def start(**how: object) -> Fleet:
+        fleets.append(Fleet(world, tmp_path, **how))  # type: ignore[arg-type] # its own words
+        return fleets[-1]
+
+    yield start
+    for fleet in fleets:
+        fleet.close()
+
+
+@pytest.fixture
+def queue(world: World) -> Queue:
+    return Queue.objects.create(slug="crm", name="What goes to the CRM", concurrency=4)
+
+
+@pytest.fixture
+def erp(simulator: Simulator, world: World) -> Service:
+    """A far end that honours our key, and takes a while before and after it acts."""
+    simulator.conditions("erp", latency=LATENCY)
+    return receiver(simulator)
+
+
+@pytest.fixture
+def report(request: pytest.FixtureRequest) -> Callable[[Score], Score]:
+    """Show a line at the end of the session, whatever becomes of the test."""
+
+    def add(score: Score) -> Score:
+        request.config.stash[LINES].append(score)
+        return score
+
+    return add
+
+
+@pytest.fixture
+def seed() -> int:
+    """What everything random in a case comes from; CHAOS_SEED repeats one."""
+    return int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))  # noqa: S311 # no secret
+
+
+def hand_in(service: Service, queue: Queue, count: int, first: int = 0) -> list[PendingOperation]:
+    """Take in operations whose payload's `n` is theirs alone."""
+    return PendingOperation.objects.bulk_create(
+        PendingOperation(service=service, queue=queue, operation_type="http.post", payload={"n": n})
+        for n in range(first, first + count)
+    )

@@ -1,0 +1,75 @@
+"""R01, R02: workers, their pool's processes and Redis die at any moment; nothing is lost, nothing is done twice."""
+
+from collections.abc import Callable
+
+from apps.integrations.models import Service
+from apps.jobs.models import Queue
+from apps.operations.models import PendingOperation
+from tests.chaos.conftest import FULL, LATENCY, hand_in
+from tests.chaos.fleet import Fleet, Killer, until
+from tests.chaos.score import Score, scored
+from tests.chaos.world import World
+from tests.operations.conftest import receiver
+from tests.simulator_process import Simulator
+
+OPERATIONS, KILLS = (10_000, 200) if FULL else (1_000, 20)
+REDIS_KILLS, REDIS_WIPES = (8, 4) if FULL else (2, 1)
+
+
+def working() -> bool:
+    return PendingOperation.objects.filter(status="processing").exists()
+
+
+def settled() -> int:
+    return PendingOperation.objects.filter(status__in=["completed", "failed"]).count()
+
+
+def strike_while_they_work(world: World, killer: Killer, operations: int, kills: int, redis: int, wipes: int) -> None:
+    """Spread the kills over the work; every so often Redis dies too, and comes back without its file."""
+    redis_at = {kills * (n + 1) // (redis + 1) for n in range(redis)}
+    wiped_at = sorted(redis_at)[:wipes]
+    for _round in until(lambda: settled() == operations, 600 if FULL else 180):
+        killer.fleet.wake_sleepers()
+        if killer.kills >= kills or not working() or settled() < killer.kills * operations * 0.9 // kills:
+            continue
+        killer.strike()
+        if killer.kills in redis_at:
+            world.kill_redis()
+            if killer.kills in wiped_at:
+                world.wipe_redis()
+            world.start_redis()
+
+
+def test_nothing_is_lost_and_no_key_is_made_twice(
+    world: World,
+    simulator: Simulator,
+    erp: Service,
+    queue: Queue,
+    fleet_of: Callable[..., Fleet],
+    seed: int,
+    report: Callable[[Score], Score],
+) -> None:
+    hand_in(erp, queue, OPERATIONS)
+    killer = Killer(fleet_of(), seed)
+    strike_while_they_work(world, killer, OPERATIONS, KILLS, REDIS_KILLS, REDIS_WIPES)
+    score = report(scored("kills, key honoured", OPERATIONS, simulator, kills=killer.kills))
+    assert (score.completed, score.lost, score.second_effects, score.second_keys) == (OPERATIONS, 0, 0, 0), seed
+    assert killer.kills == KILLS
+
+
+def test_a_far_end_without_keys_is_never_called_twice(
+    world: World,
+    simulator: Simulator,
+    queue: Queue,
+    fleet_of: Callable[..., Fleet],
+    seed: int,
+    report: Callable[[Score], Score],
+) -> None:
+    operations, kills = OPERATIONS * 2 // 5, KILLS * 2 // 5
+    simulator.conditions("plain", latency=LATENCY)
+    hand_in(receiver(simulator, "plain", options={}, max_in_flight=10), queue, operations)
+    killer = Killer(fleet_of(), seed)
+    strike_while_they_work(world, killer, operations, kills, redis=0, wipes=0)
+    score = report(scored("kills, nothing against doubles", operations, simulator, ["plain"], kills=killer.kills))
+    assert (score.lost, score.called_twice, score.second_keys) == (0, 0, 0), seed
+    assert score.dead_letters == score.ambiguous == operations - score.completed

@@ -1,0 +1,68 @@
+"""The web as it runs in production, and a system that calls it."""
+
+import statistics
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import requests
+from django.conf import settings
+
+from opsconsole import processes
+from opsconsole.processes import Program
+from tests.chaos.fleet import wait_until
+from tests.chaos.world import World
+
+
+class Web:
+    """gunicorn on a port of its own, and a caller with an API key."""
+
+    def __init__(self, world: World, logs: Path, key: str) -> None:
+        with closing(socket()) as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.headers = {"X-API-Key": key}
+        program = Program(
+            name="web",
+            argv=[
+                *(sys.executable, "-m", "gunicorn", "opsconsole.wsgi", "--bind", self.url.removeprefix("http://")),
+                *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"),
+            ],
+            env=world.env,
+            log=logs / "web.log",
+            cwd=settings.BASE_DIR,
+        )
+        self.process = processes.start(program)
+        wait_until(self._answers, 60)
+
+    def post(self, path: str, body: Any = None) -> tuple[int, float]:
+        """Return the status, and how many seconds the answer took."""
+        began = time.perf_counter()
+        with requests.Session() as session:
+            session.trust_env = False
+            status = session.post(self.url + path, json=body, headers=self.headers, timeout=30).status_code
+        return status, time.perf_counter() - began
+
+    def post_many(self, path: str, bodies: list[Any]) -> list[tuple[int, float]]:
+        """Post from four threads at once."""
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(lambda body: self.post(path, body), bodies))
+
+    def close(self) -> None:
+        processes.end(self.process)
+
+    def _answers(self) -> bool:
+        with requests.Session() as session:
+            session.trust_env = False
+            try:
+                return session.get(f"{self.url}/health/live", timeout=5).ok
+            except requests.ConnectionError:
+                return False
+
+
+def p95_ms(answers: list[tuple[int, float]]) -> int:
+    return round(statistics.quantiles([seconds for _status, seconds in answers], n=20)[-1] * 1000)
