@@ -86,9 +86,10 @@ def _run(supervisor: Supervisor, door: socket.socket) -> None:
     supervisor.tend(until=lambda: _answers(port))  # the demo company is made with its help
     machine.say(_("  database, pages and the demo company"))
     prepared = _prepare(machine)
-    for program in _programs(machine, door):
+    supervisor.start(_web(machine, door))
+    supervisor.tend(until=lambda: _answers(machine.port))  # the pages first: somebody waits for them
+    for program in _programs(machine):
         supervisor.start(program)
-    supervisor.tend(until=lambda: _answers(machine.port))
     machine.say(_welcome(machine, prepared))
     try:
         supervisor.tend()
@@ -142,20 +143,23 @@ def _prepare(machine: Machine) -> dict[str, str]:
     return dict(json.loads(printed))
 
 
-def _programs(machine: Machine, door: socket.socket) -> Iterator[Program]:
-    """Yield what serves people and carries operations, in the order of starting."""
+def _web(machine: Machine, door: socket.socket) -> Program:
+    web = machine.program(
+        *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
+        *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
+        *("--access-logfile", str(machine.data / "logs" / "access.log")),
+    )
+    return replace(web, pass_fds=(door.fileno(),))
+
+
+def _programs(machine: Machine) -> Iterator[Program]:
+    """Yield what carries operations, in the order of starting."""
     yield _worker(machine, "ticker", queue="ticks", children=1)
     yield _worker(machine, "worker", queue="drains", children=2)
     yield machine.program(
         *("beat", "-m", "celery", "-A", "opsconsole", "beat", "--pidfile=", "--loglevel", "INFO"),
         OPS_STATEMENT_TIMEOUT_MS="60000",
     )
-    web = machine.program(
-        *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
-        *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
-        *("--access-logfile", str(machine.data / "logs" / "access.log")),
-    )
-    yield replace(web, pass_fds=(door.fileno(),))
     yield machine.program("traffic", "manage.py", "demo", "--traffic")
 
 
