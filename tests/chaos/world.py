@@ -13,6 +13,7 @@ from pathlib import Path
 
 import environ
 import redis
+from django.contrib.contenttypes.models import ContentType
 from django.core.management import call_command
 from django.db import connection
 
@@ -111,9 +112,11 @@ def turned_to(world: World) -> Iterator[None]:
     connection.close()
     before = dict(connection.settings_dict)
     connection.settings_dict.update(environ.Env.db_url_config(world.servers.database_url))
+    ContentType.objects.clear_cache()  # their keys are another database's
     try:
         call_command("migrate", verbosity=0)
         yield
     finally:
         connection.close()
         connection.settings_dict.update(before)
+        ContentType.objects.clear_cache()
