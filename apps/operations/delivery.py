@@ -391,9 +391,8 @@ def tell_services(ended: list[Ended]) -> None:
     for key, told in by_service.items():
         limits.charge(key, sum(max(len(settled.exchanges) - 1, 0) for _held, settled in told))
         breakers.report(key, _report(told))
-        for held, settled in told:
-            if settled.outcome is not None and settled.outcome.failure_class in NO_ATTEMPT_USED:
-                _hold_service(held.service.row, settled.outcome)
+        for outcome in _waits(told):
+            _hold_service(told[0][0].service.row, outcome)
 
 
 def _report(told: list[Ended]) -> Report:
@@ -404,6 +403,13 @@ def _report(told: list[Ended]) -> Report:
             counted = settled.outcome.failure_class in COUNTED_BY_BREAKER
             failures, answered = (failures + 1, answered) if counted else (0, True)
     return Report(failures, answered)
+
+
+def _waits(told: list[Ended]) -> Iterable[Outcome]:
+    """Return what makes the whole service wait: of each class the longest wait that was asked for."""
+    outcomes = [settled.outcome for _held, settled in told if settled.outcome is not None]
+    asked = [outcome for outcome in outcomes if outcome.failure_class in NO_ATTEMPT_USED]
+    return {outcome.failure_class: outcome for outcome in sorted(asked, key=lambda one: one.retry_after or 0)}.values()
 
 
 def _hold_service(service: Service, outcome: Outcome) -> None:
