@@ -83,7 +83,7 @@ def fleet_of(world: World, tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
 
 @pytest.fixture
 def queue(world: World) -> Queue:
-    return Queue.objects.create(slug="crm", name="What goes to the CRM", concurrency=4)
+    return Queue.objects.create(slug="crm", name="What goes to the CRM", concurrency=12)
 
 
 @pytest.fixture

@@ -91,7 +91,10 @@ class Fleet:
         self.stopped = [sleeper for sleeper in self.stopped if sleeper[0] > now]
 
     def tend(self) -> None:
-        """Start again what ended by itself, as the supervisor does, and count it."""
+        """Start again what ended by itself, as the supervisor does, and count it.
+
+        A node ends where its children are killed before they had all begun.
+        """
         for node in self.all:
             if node.process.poll() is not None:
                 self.ended += 1
@@ -116,17 +119,22 @@ class Killer:
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)  # noqa: S311 # no secret
 
-    def strike(self) -> None:
-        """A whole node, or two pool children, or a child that sleeps for longer than its lease."""
+    def strike(self) -> list[int]:
+        """A whole node, or two pool children, or a child that sleeps for longer than its lease; return whom it hit."""
         self.kills += 1
         how = self.dice.choice(["node", "children", "pause"])
         children = [child for node in self.fleet.nodes for child in node.children]
         if how == "node" or len(children) < 2:
-            self.fleet.kill_node(self.dice.choice(self.fleet.all))
+            node = self.dice.choice(self.fleet.all)
+            victims = node.children
+            self.fleet.kill_node(node)
         elif how == "children":
-            self.fleet.kill_children(*self.dice.sample(children, 2))
+            victims = self.dice.sample(children, 2)
+            self.fleet.kill_children(*victims)
         else:
-            self.fleet.pause(self.dice.choice(children))
+            victims = [self.dice.choice(children)]
+            self.fleet.pause(victims[0])
+        return victims
 
 
 def until(reached: Callable[[], bool], seconds: float = PATIENCE_SECONDS, each: float = 0.1) -> Iterator[None]:
