@@ -1,6 +1,7 @@
 """The Celery application: it carries wake-ups, never state (docs/decisions.md)."""
 
 import os
+from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -11,15 +12,24 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsconsole.settings")
 
 
 class PromptConnection(Connection):
-    """A connection to the broker that is tried again every second, however long the broker is away.
+    """A connection that bears with a broker that is away, however long.
 
-    Left to itself kombu waits longer each time, up to half a minute, and so would work after the broker is back.
+    It is tried again every second. Left to itself kombu waits longer each time, up to half a minute, and so would work
+    after the broker is back.
     """
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, and try again until it stands."""
         every_second = {"interval_start": 1, "interval_step": 0, "interval_max": 1}
         return super().ensure_connection(*args, **every_second | kwargs)
+
+    def close(self) -> None:
+        """Close it, though the broker is gone and takes back none of the messages that were not begun.
+
+        kombu 5.7 trips over its own half-closed channel then, and the worker would end.
+        """
+        with suppress(AttributeError):
+            super().close()
 
 
 class Messages(AMQP):

@@ -11,6 +11,15 @@ def test_a_broker_that_is_away_is_tried_again_every_second() -> None:
     assert set(waits) == {1.0}
 
 
+def test_a_channel_that_a_lost_broker_left_half_closed_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    def trip() -> None:
+        raise AttributeError("'NoneType' object has no attribute 'hostname'")
+
+    connection = app.connection()
+    monkeypatch.setattr(connection.default_channel, "close", trip)
+    connection.close()
+
+
 def test_the_tick_goes_apart_from_what_takes_seconds() -> None:
     def queue_of(task: str) -> str:
         return str(app.amqp.router.route({}, task)["queue"].name)
