@@ -38,7 +38,7 @@ from apps.operations.outcomes import Next, decide
 
 log = logging.getLogger(__name__)
 
-DRAIN_SECONDS = 8.0
+DRAIN_SECONDS = 5.0
 """A drain claims for so long, then others have their turn."""
 LINGER_SECONDS = 0.5
 """So long a drain that had work looks for more: what was committed meanwhile needs no message of its own."""
