@@ -13,7 +13,7 @@ from tests.chaos.fleet import Fleet, wait_until
 from tests.chaos.score import Score, scored
 from tests.simulator_process import Simulator
 
-OPERATIONS, PROBES = (5_000, 12) if FULL else (500, 3)
+OPERATIONS, PROBES = (5_000, 12) if FULL else (500, 2)
 WINDOW = 2
 
 

@@ -12,7 +12,7 @@ from tests.chaos.fleet import Fleet, wait_until
 from tests.chaos.score import Score, scored
 from tests.simulator_process import Simulator
 
-OPERATIONS, PAUSES = (5_000, 200) if FULL else (600, 6)
+OPERATIONS, PAUSES = (5_000, 200) if FULL else (500, 3)
 
 
 def holders() -> list[int]:
