@@ -36,12 +36,12 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     from apps.deadletters.models import DeadLetter
     from apps.integrations.models import Service
     from apps.jobs.models import Queue
-    from apps.operations import delivery
+    from apps.operations import claiming
     from apps.operations.models import PendingOperation
 
     queue, service = Queue.objects.get(slug="crm"), Service.objects.get(slug="piperun")
     claim = (
-        delivery._due(0)
+        claiming.due(0)
         .filter(queue=queue, service=service)
         .order_by("due_at", "id")[:200]
         .annotate(refusal=PendingOperation.claim.refusal())
@@ -50,7 +50,7 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     held = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
     yield "rescue", *statements._picked(PendingOperation.rescue, held, 1000)
     with CaptureQueriesContext(connection) as asked:
-        delivery.free_services(queue)
+        claiming.free_services(queue)
     for number, query in enumerate(asked.captured_queries, 1):
         yield f"services with work, {number}", query["sql"], None
     for filters in ({"status": "failed"}, {"status": "failed", "service": "piperun"}, {}):

@@ -4,6 +4,7 @@ import datetime as dt
 from typing import Literal
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Sum, Value
 from django.db.models.fields import UUIDField
 
@@ -46,3 +47,16 @@ def counts() -> dict[str, int]:
     """Return how many operations stand in each state, archived ones left out (S0-8)."""
     found = dict(Tally.objects.filter(archived=False).values_list("status").annotate(Sum("change")))
     return {status: max(found.get(status, 0), 0) for status in PendingOperation.Status.values}
+
+
+def fold_tallies() -> None:
+    """Fold the counting rows together; several may try, each takes those that no other holds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH gone AS (DELETE FROM operations_tally WHERE id IN"
+            " (SELECT id FROM operations_tally ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)"
+            " RETURNING service_id, queue_id, status, archived, change)"
+            " INSERT INTO operations_tally (service_id, queue_id, status, archived, change)"
+            " SELECT service_id, queue_id, status, archived, sum(change) FROM gone"
+            " GROUP BY 1, 2, 3, 4 HAVING sum(change) <> 0"
+        )

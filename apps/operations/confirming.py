@@ -12,8 +12,8 @@ from apps.integrations.connectors.shape import Doubles
 from apps.integrations.door import Door
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of, unusable
-from apps.operations.delivery import order_of
 from apps.operations.models import PendingOperation
+from apps.operations.orders import order_of
 
 AT_ONCE = 50
 

@@ -9,7 +9,9 @@ from django.db import OperationalError
 
 from apps.actions.tasks import wake
 from apps.jobs.models import Queue
-from apps.operations import confirming, delivery, places
+from apps.operations import claiming, confirming, delivery, places
+from apps.operations.backlog import fold_tallies
+from apps.operations.rescuing import rescue_lapsed
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +35,10 @@ def drain(slug: str, place: str = "") -> None:
 
 
 def _drain(queue: Queue, place: int) -> None:
-    more = bool(delivery.free_services(queue))
+    more = bool(claiming.free_services(queue))
     if more:
         delivery.drain(queue, place=place, stopping=lambda: bool(_stopping[0]))
-        more = bool(delivery.free_services(queue))
+        more = bool(claiming.free_services(queue))
     if more:
         places.keep(place)
         wake(drain, queue.slug, str(place))
@@ -53,13 +55,13 @@ def answer_confirms() -> None:
 @shared_task
 def sweep() -> None:
     """Find what no message speaks of: rows of silent workers, and queues with work that is due."""
-    for work in (delivery.rescue_lapsed, delivery.fold_tallies):
+    for work in (rescue_lapsed, fold_tallies):
         try:
             work()
         except OperationalError:  # whatever holds it up, the queues go on
             log.exception("The sweep could not %s; the next one tries again.", work.__name__)
     if confirming.waiting().exists():
         wake(answer_confirms)
-    for queue in delivery.queues_with_work():
+    for queue in claiming.queues_with_work():
         for _place in range(places.free(queue)):
             wake(drain, queue.slug)

@@ -13,7 +13,7 @@ from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.integrations.models import CircuitBreaker
 from apps.jobs.models import Queue
-from apps.operations import delivery
+from apps.operations import rescuing
 from apps.operations.models import POISON_AFTER, PendingOperation
 from opsconsole.demo import far_end, wares
 from opsconsole.demo.company import ERP, Company
@@ -62,7 +62,7 @@ def kill_workers(company: Company, at: dt.datetime, random: Random) -> None:
     rows = rows_of([row])
     held = {"status": PendingOperation.Status.PROCESSING, "worker": "worker-2:398", "crashes": POISON_AFTER - 1}
     rows.update(lease_until=Now() - HOUR, **held)
-    delivery.rescue_lapsed()
+    rescuing.rescue_lapsed()
     since.move(rows)
     since.move_items(at)
 

@@ -10,9 +10,9 @@ from apps.integrations.door import Settled
 from apps.integrations.models import CircuitBreaker, Service
 from apps.integrations.outcome import Outcome
 from apps.jobs.models import Queue
-from apps.operations import delivery
-from apps.operations.delivery import Destination, Held
+from apps.operations import claiming, delivery, rescuing, settling
 from apps.operations.models import PendingOperation
+from apps.operations.settling import Destination, Held
 from tests.cast import take
 from tests.operations.conftest import hand_in
 from tests.races import at_once, raised
@@ -36,7 +36,7 @@ def test_a_row_that_is_locked_keeps_no_other_from_its_rescue(erp: Service, queue
 
     def rescue() -> int:
         with transaction.atomic():
-            return delivery.rescue_lapsed()
+            return rescuing.rescue_lapsed()
 
     with transaction.atomic():
         PendingOperation.objects.select_for_update().get(pk=stuck.pk)
@@ -49,8 +49,8 @@ def test_a_stale_result_is_kept_in_the_history_alone(erp: Service, queue: Queue)
     take([operation])
     sleeper = held(operation)
     lapse()
-    delivery.rescue_lapsed()
-    score, told = delivery.write([(sleeper, Settled(operation.pk, Outcome(remote_id="4711"), []))])
+    rescuing.rescue_lapsed()
+    score, told = settling.write([(sleeper, Settled(operation.pk, Outcome(remote_id="4711"), []))])
     operation.refresh_from_db()
     assert (operation.status, operation.remote_id, dict(score), told) == ("pending", "", {}, [])
 
@@ -61,8 +61,8 @@ def test_what_a_sleeper_timed_by_its_sleep_trips_no_breaker(erp: Service, queue:
     timed_out = Outcome(FailureClass.TRANSIENT, "no answer in 3 s")
     ended = [(held(operation), Settled(operation.pk, timed_out, [])) for operation in operations]
     lapse()
-    delivery.rescue_lapsed()
-    delivery.tell_services(delivery.write(ended)[1])
+    rescuing.rescue_lapsed()
+    settling.tell_services(settling.write(ended)[1])
     assert CircuitBreaker.objects.get(service=erp).status == "closed"
 
 
@@ -88,20 +88,20 @@ def test_a_lease_that_ran_out_while_the_database_was_away_is_spared(erp: Service
         cursor.execute("SELECT pg_postmaster_start_time() > statement_timestamp() - interval '30 s'")
         [(young,)] = cursor.fetchall()
     PendingOperation.objects.update(lease_until=Now())
-    assert delivery.rescue_lapsed() == (0 if young else 1)
+    assert rescuing.rescue_lapsed() == (0 if young else 1)
 
 
 def test_two_crashes_part_an_operation_from_all_others(erp: Service, queue: Queue) -> None:
     suspects, others = hand_in(erp, queue, 2), hand_in(erp, queue, 3)
     PendingOperation.objects.filter(pk__in=[suspect.pk for suspect in suspects]).update(crashes=2)
-    alone = delivery.claim(queue, erp, 1, crashes=2)
-    together = delivery.claim(queue, erp, 200, crashes=0)
+    alone = claiming.claim(queue, erp, 1, crashes=2)
+    together = claiming.claim(queue, erp, 200, crashes=0)
     assert (len(alone), {row.pk for row in together}) == (1, {other.pk for other in others})
 
 
 def test_several_who_claim_at_once_share_the_rows(erp: Service, queue: Queue) -> None:
     hand_in(erp, queue, 60)
-    claims = at_once(*[lambda: [row.pk for row in delivery.claim(queue, erp, 20, crashes=0)]] * 6)
+    claims = at_once(*[lambda: [row.pk for row in claiming.claim(queue, erp, 20, crashes=0)]] * 6)
     assert not raised(claims)
     taken = [key for claim in claims if isinstance(claim, list) for key in claim]
     assert len(taken) == len(set(taken)) <= 50

@@ -2,7 +2,7 @@ import datetime as dt
 
 from django.db.models.functions import Now
 
-from apps.operations import delivery
+from apps.operations import rescuing
 from apps.operations.models import POISON_AFTER, PendingOperation
 from tests.cast import Company, take
 
@@ -17,13 +17,13 @@ def fallen_silent(company: Company, **columns: int) -> PendingOperation:
 
 def test_a_silent_workers_operation_is_due_again(company: Company) -> None:
     operation = fallen_silent(company)
-    delivery.rescue_lapsed()
+    rescuing.rescue_lapsed()
     operation.refresh_from_db()
     assert (operation.status, operation.crashes, operation.token) == ("pending", 1, None)
 
 
 def test_the_fourth_silence_makes_it_poison(company: Company) -> None:
     operation = fallen_silent(company, crashes=POISON_AFTER - 1)
-    delivery.rescue_lapsed()
+    rescuing.rescue_lapsed()
     operation.refresh_from_db()
     assert (operation.status, operation.failure_class) == ("failed", "poison")

@@ -9,7 +9,7 @@ from apps.actions.management.terminal import REFUSED, Bar, refusals, whoever
 from apps.actions.selections import TICKED_AT_MOST, Selection, closest
 from apps.actions.verbs import Invalid, NotFound
 from apps.jobs.models import Queue
-from apps.operations import delivery
+from apps.operations import claiming, delivery
 from apps.operations.intake import why_waiting
 from apps.operations.models import PendingOperation
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 ended = delivery.drain(queue, SLICE_SECONDS, left)
                 score += ended
                 bar.show(score.total())
-                if not ended and not delivery.free_services(queue):
+                if not ended and not claiming.free_services(queue):
                     break
         bar.end()
         return score

@@ -1,0 +1,62 @@
+"""What a drain may take: rows that are due, of queues, services and tenants that are not held."""
+
+from django.db import transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from django.db.models.functions import Now
+
+from apps.actions import leases
+from apps.integrations import limits
+from apps.integrations.models import Service
+from apps.jobs.models import Queue, Tenant
+from apps.operations.models import PendingOperation, Tally
+
+
+def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[PendingOperation]:
+    """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
+
+    One short transaction, which holds the service's row: of several drains one at a time counts and takes.
+    """
+    rows = due(crashes).filter(queue=queue, service=service)
+    if not rows.exists():
+        return []
+    with transaction.atomic():
+        granted = limits.grant(service.pk, wanted)
+        wanted = min(granted, _room(service))
+        taken = leases.take(PendingOperation.claim, rows.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
+        limits.charge(service.pk, len(taken) - granted)
+    return taken
+
+
+def free_services(queue: Queue) -> list[Service]:
+    """Return the services that have work due in a queue and may be called now, least recently called first."""
+    if not Queue.objects.filter(pk=queue.pk, status=Queue.Status.ACTIVE).exists():
+        return []
+    work = due().filter(queue=queue, service=OuterRef("pk"))
+    waited = Q(waits_until__isnull=True) | Q(waits_until__lte=Now())
+    return list(
+        Service.objects.filter(waited, Exists(work), status=Service.Status.ACTIVE, breaker__status="closed").order_by(
+            F("tokens_at").asc(nulls_first=True)
+        )
+    )
+
+
+def queues_with_work() -> list[Queue]:
+    """Return the active queues in which something is due that may go out now."""
+    return [queue for queue in Queue.objects.filter(status=Queue.Status.ACTIVE) if free_services(queue)]
+
+
+def due(crashes: int | None = None) -> QuerySet[PendingOperation]:
+    """Return what is due; with `crashes`, only what was held so often by a worker that fell silent (2: or more)."""
+    rows = PendingOperation.objects.filter(status="pending", due_at__lte=Now())
+    held = list(Tenant.objects.filter(status=Tenant.Status.PAUSED).values_list("pk", flat=True))
+    if held:
+        rows = rows.exclude(tenant__in=held)
+    if crashes is None:
+        return rows
+    return rows.filter(crashes__gte=2) if crashes == 2 else rows.filter(crashes=crashes)
+
+
+def _room(service: Service) -> int:
+    """Return how many more calls the service takes at once, over all workers."""
+    in_flight = Tally.objects.filter(service=service, status="processing").aggregate(n=Sum("change"))["n"] or 0
+    return service.max_in_flight - int(in_flight)
