@@ -25,14 +25,17 @@ from apps.actions.verbs import Acted, Refused, slug_of
 from apps.deadletters.models import DeadLetter
 from apps.deadletters.schemas import DeadLetterRow
 from apps.integrations import bodies, idempotency
+from apps.integrations.api import circuit_breakers
 from apps.integrations.models import ApiKey, CircuitBreaker, Service
-from apps.integrations.schemas import ApiKeyRow, CircuitBreakerRow, ServiceRow
+from apps.integrations.schemas import ApiKeyRow, ServiceRow
 from apps.jobs.models import Queue, Tenant
 from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
+from opsconsole.aliases import speaks_of_error
 from opsconsole.authentication import BearerKey, KeyHeader, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
+from opsconsole.overview import router as overview
 
 View = Callable[..., HttpResponseBase]
 
@@ -111,7 +114,7 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
     Queue: QueueRow,
     Tenant: TenantRow,
     Service: ServiceRow,
-    CircuitBreaker: CircuitBreakerRow,
+    CircuitBreaker: circuit_breakers,
     ApiKey: ApiKeyRow,
     ActionRun: routes(ActionRun, ActionRunRow, detail=ActionRunDetail),
 }
@@ -119,6 +122,8 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
 
 for noun, shown in NOUNS.items():
     api.add_router(slug_of(noun), shown if isinstance(shown, Router) else routes(noun, shown), tags=[slug_of(noun)])
+
+api.add_router("", overview)
 
 
 class Me(Schema):
@@ -138,7 +143,7 @@ def me(request: HttpRequest) -> Any:
 def problem(request: HttpRequest, status: int, detail: str, **extra: Any) -> HttpResponse:
     """Return a refusal as the standard has it (RFC 9457): what is wrong, in one sentence, and what a program needs."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body |= {"instance": request.path} | extra
+    body |= {"instance": request.path} | ({"error": detail} if speaks_of_error(request) else {}) | extra
     response = HttpResponse(json.dumps(body, default=str), status=status, content_type="application/problem+json")
     if "retry_after" in extra:
         response["Retry-After"] = str(extra["retry_after"])

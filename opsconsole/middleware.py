@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from opsconsole.aliases import for_programs
 from opsconsole.api import problem
 from opsconsole.outages import RETRY_SECONDS, sentence
 
@@ -45,10 +46,10 @@ class DatabaseAway:
 
 
 def api_answers(get_response: Respond) -> Respond:
-    """Under /api/ every refusal is a problem body, an unknown address and a wrong method too, and no answer is cached."""
+    """On the API every refusal is a problem body, an unknown address and a wrong method too, and no answer is cached."""
 
     def respond(request: HttpRequest) -> HttpResponse:
-        if not request.path.startswith("/api/"):
+        if not for_programs(request):
             return get_response(request)
         response = _without_length(request) or get_response(request)
         if response.status_code >= 400 and "json" not in response.headers.get("Content-Type", ""):

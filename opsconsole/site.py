@@ -6,6 +6,7 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
+from django.urls import path
 from django.utils.translation import gettext_lazy as _
 
 
@@ -16,6 +17,12 @@ class ConsoleSite(AdminSite):
     site_header = _("opsconsole")
     index_title = _("Now")
     enable_nav_sidebar = False
+
+    def get_urls(self) -> list[Any]:
+        """Add the dashboard."""
+        from opsconsole.dashboard import page  # the models are read by now
+
+        return [path("dashboard/", self.admin_view(page), name="dashboard"), *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show how things stand; asked for one part of the page, that part alone."""

@@ -5,7 +5,7 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from opsconsole import health
+from opsconsole import aliases, health
 from opsconsole.api import api
 from opsconsole.demo import tour
 from opsconsole.sign_in import sign_in
@@ -14,6 +14,7 @@ urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
     path("admin/", admin.site.urls),
     path("api/", api.urls),
+    *aliases.urls(),
     path("health", health.alive, name="health"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),

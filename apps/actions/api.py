@@ -1,5 +1,6 @@
 """The API of every noun, made from its declaration: list, detail, and each verb on one row and on many."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -29,6 +30,8 @@ from apps.actions.tasks import wake_after
 from apps.actions.verbs import Acted, ActedQuerySet, NotFound, Verb, Words, state_label, verbs_of
 
 Answer = TypeVar("Answer", bound=BaseModel)
+IdOf = Callable[[Actor, str], str]
+"""Returns the id that a name in an address stands for; refuses an actor who may not see the noun."""
 
 PAGE_WORDS = {"limit", "after"}
 """What a list is asked beside the words of the noun's filter."""
@@ -41,18 +44,42 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def routes(
-    model: type[Acted], row: type[Schema], router: Router | None = None, detail: type[Schema] | None = None
+    model: type[Acted],
+    row: type[Schema],
+    router: Router | None = None,
+    detail: type[Schema] | None = None,
+    id_of: IdOf | None = None,
 ) -> Router:
-    """Add a noun's list, detail and verbs to its router; what the router has already comes first."""
-    router = router or Router()
+    """Add a noun's list, detail and verbs to its router; what the router has already comes first.
+
+    Rows that have names say with `id_of` which id a name in the address stands for.
+    """
+    router, id_of = router or Router(), id_of or _itself
     detail = detail or create_model(f"{row.__name__}WithHistory", __base__=(row, WithHistory))
-    _add_list(router, model, row)
+    if not _lists(router):
+        _add_list(router, model, row)
     for verb in verbs_of(model).values():
         _add_verb_on_many(router, verb)  # fixed words before `{id}`
-    _add_detail(router, model, detail)
+    _add_detail(router, model, detail, id_of)
     for verb in verbs_of(model).values():
-        _add_verb_on_one(router, verb)
+        _add_verb_on_one(router, verb, id_of)
     return router
+
+
+def listed(request: HttpRequest, model: type[Acted], words: Any) -> dict[str, Any]:
+    """Return a page of a noun's list as the words of the address have it (made by `asking`), newest first."""
+    require_view(actor_of(request), model)
+    rows = with_references(_matching(request, model).rows(actor_of(request))).order_by("-pk")
+    items, further = page(request, rows.filter(pk__lt=words.after) if words.after else rows, words.limit)
+    return {"items": items, "next": further}
+
+
+def asking(model: type[Acted]) -> type[BaseModel]:
+    """Return the words that a noun's list takes: those of its filter, and which page."""
+    texts: dict[str, Any] = dict.fromkeys([*model.filters, *(["q"] if model.searches else [])], (str | None, None))
+    return create_model(
+        f"{model.__name__}Asking", limit=(int, Field(50, ge=1, le=200)), after=(UUID | None, None), **texts
+    )
 
 
 def found(model: type[Acted], id: str, actor: Actor) -> Any:
@@ -90,18 +117,24 @@ def answered(record: ActionRun, response: HttpResponse, answer: Answer) -> Statu
     return Status(202, answer)
 
 
+def _lists(router: Router) -> bool:
+    """Say whether a noun answers its list in a way of its own."""
+    own = router.path_operations.get("")
+    return own is not None and any("GET" in operation.methods for operation in own.operations)
+
+
+def _itself(actor: Actor, id: str) -> str:
+    return id
+
+
 def _add_list(router: Router, model: type[Acted], row: type[Schema]) -> None:
     plural = model._meta.verbose_name_plural
-    Asking, Page = _asking(model), _page_of(row)
+    Asking, Page = asking(model), _page_of(row)
 
     @router.get("", response=Page, summary=f"List {plural}", operation_id=f"{model._meta.model_name}_list")
     def listing(request: HttpRequest, words: Query[Asking]) -> Any:  # type: ignore[valid-type] # made from the filters
         """Newest first. Follow `next` for more."""
-        require_view(actor_of(request), model)
-        asked: Any = words
-        rows = with_references(_matching(request, model).rows(actor_of(request))).order_by("-pk")
-        items, further = page(request, rows.filter(pk__lt=asked.after) if asked.after else rows, asked.limit)
-        return {"items": items, "next": further}
+        return listed(request, model, words)
 
 
 def _matching(request: HttpRequest, model: type[Acted]) -> Selection:
@@ -109,18 +142,11 @@ def _matching(request: HttpRequest, model: type[Acted]) -> Selection:
     return Selection.matching(model, {word: str(request.GET[word]) for word in request.GET if word not in PAGE_WORDS})
 
 
-def _asking(model: type[Acted]) -> type[BaseModel]:
-    texts: dict[str, Any] = dict.fromkeys([*model.filters, *(["q"] if model.searches else [])], (str | None, None))
-    return create_model(
-        f"{model.__name__}Asking", limit=(int, Field(50, ge=1, le=200)), after=(UUID | None, None), **texts
-    )
-
-
 def _page_of(row: type[Schema]) -> type[Schema]:
     return create_model(f"{row.__name__}Page", __base__=Schema, items=(list[row], ...), next=(str | None, ...))  # type: ignore[valid-type] # a class made for this noun
 
 
-def _add_detail(router: Router, model: type[Acted], detail: type[Schema]) -> None:
+def _add_detail(router: Router, model: type[Acted], detail: type[Schema], id_of: IdOf) -> None:
     name = model._meta.model_name
 
     @router.get(
@@ -131,10 +157,10 @@ def _add_detail(router: Router, model: type[Acted], detail: type[Schema]) -> Non
         url_name=name,
     )
     def show(request: HttpRequest, id: str) -> Any:
-        return found(model, id, actor_of(request))
+        return found(model, id_of(actor_of(request), id), actor_of(request))
 
 
-def _add_verb_on_one(router: Router, verb: Verb) -> None:
+def _add_verb_on_one(router: Router, verb: Verb, id_of: IdOf) -> None:
     Given = asked_of(verb, Asked)
     told = _told(verb, verb.model._meta.verbose_name)
     # Where a reason is needed there is nothing to be done without a body; else it may be left out, as runbook 0 does.
@@ -143,7 +169,8 @@ def _add_verb_on_one(router: Router, verb: Verb) -> None:
     @router.post(f"/{{id}}/{verb.name}", response=Done | Previewed, operation_id=f"{verb.codename}_one", **told)
     def act(request: HttpRequest, id: str, body: Given = default) -> Any:  # type: ignore[valid-type] # made from the verb
         asked: Asked = body
-        selection, actor = Selection.ticked(verb.model, [id]), actor_of(request)
+        actor = actor_of(request)
+        selection = Selection.ticked(verb.model, [id_of(actor, id)])
         if asked.dry_run:
             return _previewed(running.preview(verb, selection, actor))
         record = running.run(verb, selection, actor, given=asked.given(verb))

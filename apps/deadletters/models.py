@@ -37,6 +37,7 @@ class DeadLetter(Acted):
     filters = {
         "status": "status",
         "kind": "source_kind",
+        "title": "title",
         "service": "service",
         "type": "error_type",
         "entity": "entity_type",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from ninja import Schema
 
+from apps.integrations.models import CircuitBreaker
 from apps.jobs.schemas import PausableRow
 
 
@@ -47,6 +48,44 @@ class CircuitBreakerRow(Schema):
     def resolve_service(breaker: Any) -> str:
         """The service by name."""
         return str(breaker.service.slug)
+
+
+class BreakerNow(Schema):
+    """A circuit breaker as runbook 1 reads it (S1-30): `opened_at` in seconds since 1970."""
+
+    service: str
+    state: str
+    failure_count: int
+    failure_threshold: int
+    timeout_seconds: int
+    opened_at: float | None
+    forced: bool
+    reason: str
+    next_probe_at: dt.datetime | None
+
+    @classmethod
+    def of(cls, breaker: CircuitBreaker) -> "BreakerNow":
+        """Tell a breaker."""
+        return cls(
+            service=breaker.service.slug,
+            state=breaker.status,
+            failure_count=breaker.failures,
+            failure_threshold=breaker.failure_threshold,
+            timeout_seconds=breaker.timeout_seconds,
+            opened_at=breaker.opened_at.timestamp() if breaker.opened_at else None,
+            forced=breaker.forced,
+            reason=breaker.reason,
+            next_probe_at=breaker.probe_due_at,
+        )
+
+
+class Breakers(Schema):
+    """All circuit breakers by every name of their service (S1-21), and the page of the list that was asked for."""
+
+    timestamp: dt.datetime
+    services: dict[str, BreakerNow]
+    items: list[CircuitBreakerRow]
+    next: str | None
 
 
 class ApiKeyRow(Schema):

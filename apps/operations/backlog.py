@@ -5,8 +5,9 @@ from typing import Literal
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Sum, Value
+from django.db.models import Count, Min, Q, Sum, Value
 from django.db.models.fields import UUIDField
+from django.db.models.functions import Now
 
 from apps.jobs.backlog import Backlog
 from apps.operations.models import PendingOperation, Tally
@@ -60,3 +61,24 @@ def fold_tallies() -> None:
             " SELECT service_id, queue_id, status, archived, sum(change) FROM gone"
             " GROUP BY 1, 2, 3, 4 HAVING sum(change) <> 0"
         )
+
+
+def retry_queue() -> tuple[int, int, dt.datetime | None]:
+    """Return how many operations wait for a further attempt, how many of them are due, and since when the oldest is."""
+    tried = PendingOperation.objects.filter(status=PendingOperation.Status.PENDING, attempts__gt=0)
+    told = tried.aggregate(total=Count("pk"), ready=Count("pk", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
+    return told["total"], told["ready"], told["oldest"]
+
+
+def deliveries(since: dt.datetime) -> dict[UUID, dict[str, int]]:
+    """Return for each service how many operations reached it since a moment (`sent`), and how many were given up since
+    and still wait for a person (`failed`)."""
+    completed = PendingOperation.objects.filter(status=PendingOperation.Status.COMPLETED, completed_at__gte=since)
+    failed = PendingOperation.objects.filter(
+        status=PendingOperation.Status.FAILED, failed_at__gte=since, archived_at=None
+    )
+    found: dict[UUID, dict[str, int]] = {}
+    for word, rows in (("sent", completed), ("failed", failed)):
+        for service, count in rows.order_by().values_list("service_id").annotate(Count("pk")):
+            found.setdefault(service, {"sent": 0, "failed": 0})[word] = count
+    return found

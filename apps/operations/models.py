@@ -49,8 +49,11 @@ class PendingOperation(Leased):
         "class": "failure_class",
         "error": "error_type",
         "archived": "archived_at__isnull",
+        "attempts": "attempts__gte",
         "since": "created_at__gte",
         "before": "created_at__lt",
+        "completed_since": "completed_at__gte",
+        "failed_since": "failed_at__gte",
     }
     searches = ("last_error__icontains", "entity_id", "remote_id")
     live_rows = Q(archived_at__isnull=True)
@@ -328,7 +331,14 @@ class PendingOperation(Leased):
             models.Index(name="operation_leased", fields=["lease_until"], condition=Q(status="processing")),
             models.Index(name="operation_token", fields=["token"], condition=Q(status="processing")),
             # The day's figures on the home page.
-            models.Index(name="operation_completed_at", fields=["completed_at"], condition=Q(status="completed")),
+            models.Index(
+                name="operation_completed_at",
+                fields=["completed_at"],
+                include=["service"],
+                condition=Q(status="completed"),
+            ),
+            # The retry queue: tried already, and waiting for a further attempt.
+            models.Index(name="operation_retrying", fields=["due_at"], condition=Q(status="pending", attempts__gt=0)),
             models.Index(
                 name="operation_to_confirm", fields=["confirm_asked_at"], condition=Q(confirm_asked_at__isnull=False)
             ),
@@ -358,6 +368,10 @@ class Attempt(models.Model):
     operation = models.ForeignKey(
         PendingOperation, models.CASCADE, related_name="attempt_set", db_index=False, verbose_name=_("operation")
     )
+    # The operation's own, so that a service's calls are counted out of one index.
+    service = models.ForeignKey(
+        Service, models.PROTECT, related_name="+", null=True, db_index=False, db_constraint=False
+    )
     at = models.DateTimeField(_("at"), db_default=Now())
     duration_ms = models.PositiveIntegerField(_("milliseconds"), default=0)
     method = models.CharField(_("method"), max_length=8, blank=True, default="")
@@ -375,6 +389,8 @@ class Attempt(models.Model):
         ordering = ("-id",)
         indexes = [
             models.Index(name="attempt_operation", fields=["operation", "id"]),
+            # How a service did of late: counted without touching a row.
+            models.Index(name="attempt_service", fields=["service", "at"], include=["failure_class", "duration_ms"]),
         ]
 
     def __str__(self) -> str:

@@ -91,6 +91,7 @@ def _attempts(ended: list[Ended], written: set[UUID]) -> list[Attempt]:
     return [
         Attempt(
             operation_id=held.operation.pk,
+            service_id=held.service.row.pk,
             at=exchange.started_at,
             duration_ms=exchange.duration_ms,
             method=exchange.method,

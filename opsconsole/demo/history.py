@@ -158,5 +158,13 @@ def _call(
 ) -> Attempt:
     took = round(random.lognormvariate(4.2, 0.5))
     return Attempt(
-        operation=row, at=at, duration_ms=took, method="POST", url=url, status_code=status, worker=worker, **columns
+        operation=row,
+        service=row.service,
+        at=at,
+        duration_ms=took,
+        method="POST",
+        url=url,
+        status_code=status,
+        worker=worker,
+        **columns,
     )

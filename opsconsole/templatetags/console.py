@@ -24,6 +24,7 @@ register = template.Library()
 NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
     [
         (gettext_lazy("Home"), "admin:index", ""),
+        (gettext_lazy("Dashboard"), "admin:dashboard", "operations.view_pendingoperation"),
         (
             gettext_lazy("Operations"),
             "admin:operations_pendingoperation_changelist",

@@ -97,7 +97,7 @@ def test_every_noun_is_served() -> None:
 @pytest.mark.parametrize("noun", sorted(map(slug_of, nouns())))
 def test_every_noun_is_listed_with_its_rows(noun: str, ana_api: Api, company: Company) -> None:
     page = ana_api.get(f"/api/{noun}").json()
-    assert set(page) == {"items", "next"}
+    assert set(page) >= {"items", "next"}
 
 
 def test_an_unknown_address_is_a_problem_body(ana_api: Api) -> None:

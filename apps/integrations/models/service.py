@@ -36,6 +36,12 @@ class Service(Pausable):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.SlugField(_("name"), max_length=60, unique=True)
     name = models.CharField(_("what it is"), max_length=120)
+    aliases = models.JSONField(
+        _("other names"),
+        default=list,
+        blank=True,
+        help_text=_('What other systems call it: ["crm"]. Calls and commands take these names, too.'),
+    )
     status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.ACTIVE, editable=False)
     connector = models.CharField(_("connector"), max_length=30)
     base_url = models.URLField(_("base URL"), max_length=500)

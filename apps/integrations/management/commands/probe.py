@@ -7,8 +7,8 @@ from apps.actions import running
 from apps.actions.management.terminal import REFUSED, refusals, whoever
 from apps.actions.selections import Selection
 from apps.integrations import probing
-from apps.integrations.management.naming import named_service
 from apps.integrations.models import Service
+from apps.integrations.names import named_service
 
 
 class Command(BaseCommand):

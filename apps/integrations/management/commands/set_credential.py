@@ -12,8 +12,8 @@ from apps.actions.management.terminal import WRONGLY_ASKED, refusals
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.integrations.credentials import file_of
-from apps.integrations.management.naming import named_service
 from apps.integrations.models import Service
+from apps.integrations.names import named_service
 
 
 class Command(BaseCommand):

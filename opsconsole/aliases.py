@@ -1,0 +1,54 @@
+"""Runbook paths without /api: the same calls, and for whoever would rather read HTML the page that shows the same."""
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, resolve
+from django.utils.cache import patch_vary_headers
+from django.views.decorators.csrf import csrf_exempt
+
+PAGES = {
+    "status": "admin:dashboard",
+    "dashboard": "admin:dashboard",
+    "circuit-breakers": "admin:integrations_circuitbreaker_changelist",
+}
+"""Each first word of a path that is answered without /api, and the page that shows the same."""
+RUNBOOK_1 = ("/status", "/dashboard", "/alerts", "/circuit-breakers", "/dlq")
+"""Clients of these paths read `error` in a refusal; the others read `detail` (contracts 1.1)."""
+
+
+def for_programs(request: HttpRequest) -> bool:
+    """Say whether an answer of the API is due: under /api/, or at one of its paths where a program asks."""
+    if request.path.startswith("/api/"):
+        return True
+    return request.path.split("/")[1] in PAGES and not _would_rather_read(request)
+
+
+def speaks_of_error(request: HttpRequest) -> bool:
+    """Say whether a refusal is also told as `error`."""
+    here = "/" + request.path.removeprefix("/api/").lstrip("/")
+    return any(here == path or here.startswith(f"{path}/") for path in RUNBOOK_1)
+
+
+@csrf_exempt  # answered by the API, which takes keys and no sessions
+def without_api(request: HttpRequest, **_words: str) -> HttpResponseBase:
+    """Answer a path as its twin under /api does; lead a browser to the page."""
+    if _would_rather_read(request):
+        answer: HttpResponseBase = redirect(PAGES[request.path.split("/")[1]])
+    else:
+        twin = resolve(f"/api{request.path}")
+        answer = twin.func(request, *twin.args, **twin.kwargs)
+    if isinstance(answer, HttpResponse):
+        patch_vary_headers(answer, ["Accept"])
+    return answer
+
+
+def _would_rather_read(request: HttpRequest) -> bool:
+    return request.method in ("GET", "HEAD") and (
+        request.get_preferred_type(["application/json", "text/html"]) == "text/html"
+    )
+
+
+def urls() -> list[URLPattern]:
+    """Return the paths."""
+    return [route for word in PAGES for route in (path(word, without_api), path(f"{word}/<path:rest>", without_api))]
