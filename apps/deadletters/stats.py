@@ -18,6 +18,6 @@ def stats(today: dt.datetime) -> dict[str, Any]:
         word: Count("pk", filter=Q(opened_at__gte=since)) for word, since in spans.items()
     }
     waiting = DeadLetter.objects.filter(status__in=DeadLetter.OPEN).order_by()
-    groups = list(waiting.values_list("title").annotate(*counts.values()).order_by("title"))
+    groups = list(waiting.values("title").annotate(**counts).order_by("title").values_list("title", *counts))
     sums = {word: sum(group[number] for group in groups) for number, word in enumerate(counts, 1)}
     return sums | {"by_type": {group[0]: group[1] for group in groups}}
