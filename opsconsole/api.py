@@ -26,8 +26,8 @@ from apps.deadletters.models import DeadLetter
 from apps.deadletters.schemas import DeadLetterRow
 from apps.integrations import bodies, idempotency
 from apps.integrations.api import circuit_breakers
-from apps.integrations.models import ApiKey, CircuitBreaker, Service
-from apps.integrations.schemas import ApiKeyRow, ServiceRow
+from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
+from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, ServiceRow
 from apps.jobs.models import Queue, Tenant
 from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
@@ -115,6 +115,7 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
     Tenant: TenantRow,
     Service: ServiceRow,
     CircuitBreaker: circuit_breakers,
+    Endpoint: routes(Endpoint, EndpointRow, detail=EndpointDetail),
     ApiKey: ApiKeyRow,
     ActionRun: routes(ActionRun, ActionRunRow, detail=ActionRunDetail),
 }

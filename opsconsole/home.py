@@ -29,7 +29,7 @@ from apps.deadletters.admin import DeadLetterAdmin
 from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
 from apps.deadletters.models import DeadLetter
-from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.models import CircuitBreaker, Endpoint, Service
 from apps.jobs.models import Heartbeat, Queue, Tenant
 from apps.operations.backlog import backlogs, counts
 from apps.operations.models import PendingOperation
@@ -309,6 +309,7 @@ class Situation:
             *Service.objects.filter(status=Service.Status.PAUSED),
             *Queue.objects.filter(status=Queue.Status.PAUSED),
             *Tenant.objects.filter(status=Tenant.Status.PAUSED),
+            *Endpoint.objects.filter(status=Endpoint.Status.PAUSED),
         ]
         forced = CircuitBreaker.objects.filter(~Q(status="closed"), forced=True).select_related("service")
         who = _who([row.pk for row in [*rows, *forced]])

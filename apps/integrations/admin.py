@@ -15,7 +15,7 @@ from apps.actions.models import history_of
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.credentials import Credential, credential
 from apps.integrations.forms import ServiceForm
-from apps.integrations.models import ApiKey, CircuitBreaker, Service
+from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
 from apps.integrations.sites import missing_credentials
 from apps.jobs.admin import PausedColumns
 from apps.jobs.backlog import backlogs
@@ -142,6 +142,19 @@ class CircuitBreakerAdmin(PolicyAdmin[CircuitBreaker]):
     @admin.display(description=gettext_lazy("next probe"))
     def next_probe(self, row: CircuitBreaker) -> str:
         return age(row.probe_due_at)
+
+
+@admin.register(Endpoint)
+class EndpointAdmin(PausedColumns, VerbAdmin[Endpoint]):
+    """Endpoints: what an event becomes, by which mapping (S1-97, S1-98)."""
+
+    list_display = ("slug", "state", "takes", "service", "operation_type", "row_verbs")
+    list_select_related = ("service",)
+    fields = ("name", "source", "event_type", "condition", "service", "operation_type", "queue", "paused")
+
+    @admin.display(description=gettext_lazy("takes"))
+    def takes(self, row: Endpoint) -> str:
+        return f"{row.source or '*'}: {row.event_type}"
 
 
 @admin.register(ApiKey)

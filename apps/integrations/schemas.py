@@ -6,8 +6,11 @@ from uuid import UUID
 
 from ninja import Schema
 
-from apps.integrations.models import CircuitBreaker
+from apps.actions.schemas import WithHistory
+from apps.integrations.models import CircuitBreaker, Endpoint
 from apps.jobs.schemas import PausableRow
+
+VERSIONS_SHOWN = 100
 
 
 class ServiceRow(PausableRow):
@@ -86,6 +89,57 @@ class Breakers(Schema):
     services: dict[str, BreakerNow]
     items: list[CircuitBreakerRow]
     next: str | None
+
+
+class EndpointRow(PausableRow):
+    """Which events become which operation on which service."""
+
+    source: str
+    event_type: str
+    condition: str
+    service: str
+    operation_type: str
+    queue: str | None
+    tenant: str | None
+    tenant_expression: str
+    entity_id_expression: str
+
+    @staticmethod
+    def resolve_service(endpoint: Endpoint) -> str:
+        """The service by name."""
+        return endpoint.service.slug
+
+    @staticmethod
+    def resolve_queue(endpoint: Endpoint) -> str | None:
+        """The queue by name, where it is not the service's own."""
+        return endpoint.queue.slug if endpoint.queue else None
+
+    @staticmethod
+    def resolve_tenant(endpoint: Endpoint) -> str | None:
+        """The tenant by name, where it is always the same."""
+        return endpoint.tenant.slug if endpoint.tenant else None
+
+
+class MappingVersionRow(Schema):
+    """How an endpoint's events fill a payload; the newest version is in force."""
+
+    name: str
+    number: int
+    fields: dict[str, Any]
+    made_by: str
+    made_at: dt.datetime
+    note: str
+
+
+class EndpointDetail(EndpointRow, WithHistory):
+    """An endpoint with its mapping versions, newest first."""
+
+    versions: list[MappingVersionRow]
+
+    @staticmethod
+    def resolve_versions(endpoint: Endpoint) -> list[Any]:
+        """The newest versions."""
+        return list(endpoint.versions.order_by("-number")[:VERSIONS_SHOWN])
 
 
 class ApiKeyRow(Schema):

@@ -6,7 +6,7 @@ from django.db.models.functions import Now
 from apps.actions.running import step
 from apps.actions.tasks import wake
 from apps.integrations import breakers, limits, probing
-from apps.integrations.models import Service
+from apps.integrations.models import Endpoint, Service
 
 
 @shared_task
@@ -22,5 +22,6 @@ def sweep() -> None:
     breakers.make_missing()
     limits.free_again()
     step(Service.resume, Service.objects.filter(paused_until__lte=Now()))
+    step(Endpoint.resume, Endpoint.objects.filter(paused_until__lte=Now()))
     if probing.wanted():
         wake(answer_probes)

@@ -31,7 +31,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         (None, {"fields": ("error", "failure", "by_field", "remote", "looked_up", "settled", "letter")}),
         (
             gettext_lazy("What it is"),
-            {"fields": ("operation_type", "entity", "service", "queue", "tenant", "source", "id")},
+            {"fields": ("operation_type", "entity", "service", "queue", "tenant", "source", "mapping", "id")},
         ),
         (
             gettext_lazy("Attempts and times"),
@@ -98,6 +98,14 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
     @admin.display(description=gettext_lazy("entity"))
     def entity(self, row: PendingOperation) -> str:
         return f"{row.entity_type} {row.entity_id}".strip()
+
+    @admin.display(description=gettext_lazy("made by the mapping"))
+    def mapping(self, row: PendingOperation) -> str:
+        version = row.mapping_version
+        if version is None:
+            return NOTHING
+        url = reverse("admin:integrations_endpoint_change", args=[version.endpoint_id])
+        return format_html('<a href="{}">{}</a>', url, version.name)
 
     @admin.display(description=gettext_lazy("attempts"))
     def tries(self, row: PendingOperation) -> str:

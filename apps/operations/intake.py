@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.integrations.connectors import CONNECTORS, OrderRefused, canonical, checked
-from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.models import CircuitBreaker, MappingVersion, Service
 from apps.integrations.sites import missing_credentials
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
@@ -34,6 +34,8 @@ class Wanted:
     tenant: str = ""
     entity_type: str = ""
     entity_id: str = ""
+    mapping_version: MappingVersion | None = None
+    """Which mapping made it of an event."""
 
 
 def submit(wanted: Wanted, source: str) -> PendingOperation:
@@ -85,6 +87,7 @@ class Intake:
             operation_type=name,
             entity_type=wanted.entity_type or CONNECTORS[service.connector].operations[name].entity,
             entity_id=wanted.entity_id,
+            mapping_version=wanted.mapping_version,
             payload=dict(wanted.payload),
             max_retries=service.max_retries,
             source=source,

@@ -11,7 +11,7 @@ from apps.actions.leases import RELEASED, Leased
 from apps.actions.models import new_id, short
 from apps.actions.verbs import Given, Step, Verb
 from apps.deadletters.failures import FailureClass
-from apps.integrations.models import Service
+from apps.integrations.models import MappingVersion, Service
 from apps.jobs.models import Queue, Tenant
 
 POISON_AFTER = 4
@@ -48,6 +48,7 @@ class PendingOperation(Leased):
         "entity": "entity_type",
         "class": "failure_class",
         "error": "error_type",
+        "mapping": "mapping_version__name",
         "archived": "archived_at__isnull",
         "attempts": "attempts__gte",
         "since": "created_at__gte",
@@ -86,6 +87,16 @@ class PendingOperation(Leased):
     entity_id = models.CharField(_("entity id"), max_length=200, blank=True, default="")
     payload = models.JSONField(_("payload"))
     source = models.CharField(_("handed in by"), max_length=150, blank=True, default="")
+    mapping_version = models.ForeignKey(
+        MappingVersion,
+        models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("made by the mapping"),
+        db_index=False,
+    )
+    """Which version of whose mapping made it of an event; empty where it was handed in as it is."""
 
     due_at = models.DateTimeField(_("due at"), db_default=Now())
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -347,6 +358,9 @@ class PendingOperation(Leased):
             models.Index(name="operation_error", fields=["error_type", "id"], condition=~Q(error_type="")),
             models.Index(name="operation_archived", fields=["id"], condition=Q(archived_at__isnull=False)),
             models.Index(name="operation_tenant", fields=["tenant", "id"], condition=Q(tenant__isnull=False)),
+            models.Index(
+                name="operation_mapping", fields=["mapping_version", "id"], condition=Q(mapping_version__isnull=False)
+            ),
             models.Index(
                 name="operation_failed_at",
                 fields=["failed_at"],

@@ -90,6 +90,7 @@ class OperationRow(Schema):
     service: str
     queue: str
     tenant: str | None
+    mapping: str | None
     failure_class: str
     error_type: str
     error_fields: dict[str, Any]
@@ -133,6 +134,11 @@ class OperationRow(Schema):
     def resolve_tenant(operation: PendingOperation) -> str | None:
         """The tenant by name, where it has one."""
         return operation.tenant.slug if operation.tenant else None
+
+    @staticmethod
+    def resolve_mapping(operation: PendingOperation) -> str | None:
+        """The mapping version that made it of an event, such as `leads@3`."""
+        return operation.mapping_version.name if operation.mapping_version else None
 
 
 class AttemptRow(Schema):

@@ -9,7 +9,7 @@ from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
-from apps.integrations.models import ApiKey, CircuitBreaker, Service
+from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
 from apps.jobs.models import Queue, Tenant
 from tests.cast import ROOT, Company
 
@@ -25,6 +25,10 @@ def populate(company: Company) -> None:
     run(CircuitBreaker.force_open, one(CircuitBreaker, company.erp.breaker), ROOT, given=held)
     run(Tenant.pause, one(Tenant, Tenant.objects.create(slug="away", name="Away")), ROOT, given=held)
     Tenant.objects.create(slug="acme", name="Acme")
+    lead = {"name": "Leads", "event_type": "lead.*", "service": company.piperun, "operation_type": "person.create"}
+    for slug in ("leads", "visits"):
+        Endpoint.objects.create(slug=slug, **lead).mapped_by({"name": {"from": "data.name"}}, "ana")
+    run(Endpoint.pause, one(Endpoint, Endpoint.objects.get(slug="visits")), ROOT, given=held)
     ApiKey.objects.create(name="The site", prefix="ops_1234", digest="d" * 64, group=Group.objects.get(name="Viewer"))
     for status in ("queued", "paused"):
         ActionRun.objects.create(
