@@ -1,5 +1,6 @@
 """The root of the API under /api/: who may ask, how bodies are read, and every refusal as one problem body."""
 
+import datetime as dt
 import json
 from collections.abc import Callable
 from functools import wraps
@@ -24,7 +25,7 @@ from apps.actions.schemas import ActionRunDetail, ActionRunRow
 from apps.actions.verbs import Acted, Refused, slug_of
 from apps.deadletters.models import DeadLetter
 from apps.deadletters.schemas import DeadLetterRow
-from apps.integrations import bodies, idempotency
+from apps.integrations import bodies, idempotency, keys
 from apps.integrations.api import circuit_breakers
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
 from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, ServiceRow
@@ -33,7 +34,7 @@ from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
 from opsconsole.aliases import speaks_of_error
-from opsconsole.authentication import BearerKey, KeyHeader, key_holder, key_shown
+from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
 from opsconsole.overview import router as overview
 
@@ -89,12 +90,21 @@ def once_per_key(view: View) -> View:
         try:
             asked = b"\n".join([request.get_full_path().encode(), request.body])
             return idempotency.once(
-                actor.name, idempotency.key_of(header), asked, lambda: view(request, *args, **kwargs)
+                actor.name,
+                idempotency.key_of(header),
+                asked,
+                lambda: view(request, *args, **kwargs),
+                kept=lambda body: _without_secrets(body) if hasattr(request, "shows_once") else body,
             )
         except (Refused, RequestDataTooBig, OperationalError, InterfaceError) as error:
             return api.on_exception(request, error)
 
     return answer
+
+
+def _without_secrets(body: bytes) -> bytes:
+    """Return an answer without what it shows once."""
+    return json.dumps(json.loads(body) | {"shown_once": []}).encode()
 
 
 api = NinjaAPI(
@@ -132,13 +142,17 @@ class Me(Schema):
 
     name: str
     permissions: list[str]
+    scopes: list[str]
+    expires_at: dt.datetime | None
 
 
 @api.get("/me", response=Me, tags=["me"], summary="Show whom the key stands for")
 def me(request: HttpRequest) -> Any:
     """Return the name of a key and what it may do."""
     actor: Actor = actor_of(request)
-    return {"name": actor.name, "permissions": sorted(actor.grants or ())}
+    key = key_found(request)
+    told = {"scopes": key.scopes, "expires_at": key.expires_at}
+    return {"name": actor.name, "permissions": sorted(actor.grants or ()), **told}
 
 
 def problem(request: HttpRequest, status: int, detail: str, **extra: Any) -> HttpResponse:
@@ -170,8 +184,10 @@ def refused_by_root(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(AuthenticationError)
 def unknown_caller(request: HttpRequest, error: AuthenticationError) -> HttpResponse:
     """No key, or none that opens anything."""
+    if key_found(request):
+        return problem(request, 401, keys.why_closed(key_found(request)), code="closed_key")
     if key_shown(request):
-        return problem(request, 401, _("Invalid API key: unknown or revoked."), code="invalid_key")
+        return problem(request, 401, _("Invalid API key: there is none like it."), code="invalid_key")
     words = _("API key is required: send it as X-API-Key, or as Authorization: Bearer.")
     return problem(request, 401, words, code="key_required")
 

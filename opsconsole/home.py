@@ -8,6 +8,7 @@ import datetime as dt
 from functools import cached_property
 from secrets import token_hex
 from typing import Any, TypedDict, cast
+from urllib.parse import urlencode
 
 import redis
 from django.conf import settings
@@ -29,6 +30,7 @@ from apps.deadletters.admin import DeadLetterAdmin
 from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
 from apps.deadletters.models import DeadLetter
+from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Endpoint, Service
 from apps.jobs.models import Heartbeat, Queue, Tenant
 from apps.operations.backlog import backlogs, counts
@@ -40,6 +42,7 @@ Told = dict[str, Any]
 
 BROKER_SECONDS = 0.3
 CAUSES_SHOWN = 8
+KEYS_NAMED = 5
 HOURS = 24
 LIST = "admin:operations_pendingoperation_changelist"
 
@@ -157,7 +160,7 @@ class Situation:
     @property
     def banners(self) -> list[Told]:
         """What must not be overlooked, gravest first."""
-        found = [self._poison(), self._broker(), self._silent, *self._breached()]
+        found = [self._poison(), self._broker(), self._silent, *self._breached(), self._keys_due()]
         return [banner for banner in found if banner]
 
     def _poison(self) -> Told | None:
@@ -172,6 +175,23 @@ class Situation:
         )
         url = reverse("admin:deadletters_deadletter_changelist") + "?status=unresolved&class=poison"
         return {"state": "failed", "words": words % {"count": figure(count)}, "url": url, "link": _("Look at it")}
+
+    def _keys_due(self) -> Told | None:
+        """The quarterly rotation of keys, where its day has come (S1-88)."""
+        if not self.request.user.has_perm("integrations.view_apikey"):
+            return None
+        due = list(keys.overdue()[:KEYS_NAMED])
+        if not due:
+            return None
+        words = ngettext(
+            "%(names)s should have been rotated %(age)s ago.",
+            "%(names)s should have been rotated, the first %(age)s ago.",
+            len(due),
+        )
+        told = {"names": ", ".join(map(str, due)), "age": timesince(due[0].due_at, self.asked_at, depth=1)}
+        words_of_list = urlencode({"status": "active", "due_before": self.asked_at.isoformat()})
+        url = f"{reverse('admin:integrations_apikey_changelist')}?{words_of_list}"
+        return {"state": "warning", "words": words % told, "url": url, "link": _("Rotate them")}
 
     def _broker(self) -> Told | None:
         if broker_answers():

@@ -58,6 +58,8 @@ SECRET_KEY = secret("SECRET_KEY")
 API_KEY_PEPPER = secret("API_KEY_PEPPER", default=SECRET_KEY)
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]", "testserver"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# So many proxies of ours stand in front. Each adds an address to X-Forwarded-For; what stands before them, anyone can write.
+TRUSTED_PROXIES = env.int("OPS_TRUSTED_PROXIES", default=0)
 
 # What it is made of
 

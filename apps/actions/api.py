@@ -22,6 +22,7 @@ from apps.actions.schemas import (
     DoneMany,
     Previewed,
     WithHistory,
+    WithShown,
     asked_of,
     pace_of,
 )
@@ -161,12 +162,12 @@ def _add_detail(router: Router, model: type[Acted], detail: type[Schema], id_of:
 
 
 def _add_verb_on_one(router: Router, verb: Verb, id_of: IdOf) -> None:
-    Given = asked_of(verb, Asked)
+    Given, Answer = asked_of(verb, Asked), _answer_of(verb, Done)
     told = _told(verb, verb.model._meta.verbose_name)
     # Where a reason is needed there is nothing to be done without a body; else it may be left out, as runbook 0 does.
     default: Any = ... if "reason" in verb.asks else Given()
 
-    @router.post(f"/{{id}}/{verb.name}", response=Done | Previewed, operation_id=f"{verb.codename}_one", **told)
+    @router.post(f"/{{id}}/{verb.name}", response=Answer | Previewed, operation_id=f"{verb.codename}_one", **told)
     def act(request: HttpRequest, id: str, body: Given = default) -> Any:  # type: ignore[valid-type] # made from the verb
         asked: Asked = body
         actor = actor_of(request)
@@ -177,16 +178,17 @@ def _add_verb_on_one(router: Router, verb: Verb, id_of: IdOf) -> None:
         wake_after(record)
         row = selection.rows().get()
         state = {"verb": verb.label, "row": row, "state": state_label(verb.model, row.status)}
-        return Done(message=_("%(verb)s: %(row)s is %(state)s.") % state, action_run=record.pk, status=row.status)
+        words = _("%(verb)s: %(row)s is %(state)s.") % state
+        return Answer(message=words, action_run=record.pk, status=row.status, **_shown(request, record, verb))
 
 
 def _add_verb_on_many(router: Router, verb: Verb) -> None:
-    Given = asked_of(verb, AskedOfMany)
+    Given, Answer = asked_of(verb, AskedOfMany), _answer_of(verb, DoneMany)
     told = _told(verb, verb.model._meta.verbose_name_plural)
 
     @router.post(
         f"/{verb.name}",
-        response={200: DoneMany | Previewed, 202: DoneMany},
+        response={200: Answer | Previewed, 202: Answer},
         operation_id=f"{verb.codename}_many",
         **told,
     )
@@ -197,7 +199,20 @@ def _add_verb_on_many(router: Router, verb: Verb) -> None:
             return _previewed(running.preview(verb, selection, actor))
         record = running.run(verb, selection, actor, given=asked.given(verb), pace=pace_of(asked))
         wake_after(record)
-        return answered(record, response, _done_many(record))
+        return answered(record, response, Answer(**_score(record), **_shown(request, record, verb)))
+
+
+def _answer_of(verb: Verb, base: type[BaseModel]) -> type[BaseModel]:
+    """Return what a verb answers; one that makes secrets shows them there."""
+    return create_model(f"{base.__name__}Showing", __base__=(base, WithShown)) if verb.shows else base
+
+
+def _shown(request: HttpRequest, record: ActionRun, verb: Verb) -> dict[str, Any]:
+    """Return the secrets of a run for the answer, and mark the request: an answer that is kept must not hold them."""
+    if not verb.shows:
+        return {}
+    request.shows_once = True  # type: ignore[attr-defined] # read where answers are kept for an Idempotency-Key
+    return {"shown_once": [{"label": each.label, "text": each.text} for each in record.shown_once]}
 
 
 def _told(verb: Verb, rows: Words | None) -> dict[str, Any]:
@@ -205,18 +220,18 @@ def _told(verb: Verb, rows: Words | None) -> dict[str, Any]:
     return {"summary": f"{verb.label} {rows}", "description": str(verb.help)}
 
 
-def _done_many(record: ActionRun) -> DoneMany:
+def _score(record: ActionRun) -> dict[str, Any]:
     open_still = record.status in ActionRun.OPEN
     words = _("%(total)s rows are queued.") if open_still else _("%(moved)s of %(total)s rows moved.")
-    return DoneMany(
-        message=words % {"total": record.total, "moved": record.moved},
-        action_run=record.pk,
-        status=record.status,
-        total=record.total,
-        moved=record.moved,
-        refused=record.refused,
-        refusals=record.refusals,
-    )
+    return {
+        "message": words % {"total": record.total, "moved": record.moved},
+        "action_run": record.pk,
+        "status": record.status,
+        "total": record.total,
+        "moved": record.moved,
+        "refused": record.refused,
+        "refusals": record.refusals,
+    }
 
 
 def _previewed(preview: Preview) -> Previewed:

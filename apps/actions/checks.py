@@ -40,6 +40,8 @@ def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
         yield Error(f"{verb!r} has no help.", hint="Say in one sentence what it does.", id="actions.E005")
     if verb.paced and not model.settles:
         yield Error(f"{verb!r} is paced, but {model.__name__} does not say what settles.", id="actions.E006")
+    if verb.shows and not _imports(verb.shows):
+        yield Error(f"{verb!r} names shows={verb.shows!r}, which cannot be imported.", id="actions.E010")
     for word in _given(verb) - set(verb.asks):
         yield Error(f"{verb!r} writes {word!r}, which it does not ask for.", id="actions.E007")
 

@@ -50,6 +50,8 @@ class PressForm(forms.Form):
             asked |= {"pace", "rate"}
         for name in {*self.fields} - asked - {"key"}:
             del self.fields[name]
+        for name in {*self.fields} & {*verb.hints}:
+            self.fields[name].help_text = str(verb.hints[name])
         if "pace" in self.fields:
             self.fields["pace"].initial = "canary" if moving >= CANARY_FROM else "all"
 

@@ -1,5 +1,6 @@
 """Action runs and their items: the record of every verb that was asked for, and of every row that moved."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from uuid6 import uuid7
 
 from apps.actions.actors import Door
 from apps.actions.leases import RELEASED, Leased
+from apps.actions.shown import Shown
 from apps.actions.verbs import Given, Step, Verb
 
 
@@ -49,6 +51,9 @@ class ActionRun(Leased):
 
     OPEN = (Status.QUEUED, Status.RUNNING, Status.PAUSED, Status.STOPPED)
     """Rows may still be released."""
+
+    shown_once: Sequence[Shown] = ()
+    """What this asking made that is shown once. No column: it is gone with the answer."""
 
     filters = {"status": "status", "verb": "verb", "kind": "kind", "door": "door", "actor": "actor_name"}
 

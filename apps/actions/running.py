@@ -20,6 +20,7 @@ from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
+from django.utils.module_loading import import_string
 from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
@@ -28,6 +29,7 @@ from apps.actions.actors import Actor, spoken
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
 from apps.actions.selections import Selection, plain
+from apps.actions.shown import collecting
 from apps.actions.verbs import (
     WRONG_STATE,
     Acted,
@@ -79,6 +81,7 @@ class Preview:
 def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
     """Say what `run` would do, by the same condition. Changes nothing; raises what `run` would raise."""
     require(actor, verb)
+    _require_shown(verb, selection, actor)
     _all_there(selection, actor)
     rows = selection.rows(actor)
     legal: QuerySet[Any] = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
@@ -161,6 +164,7 @@ def run(
     rows, or a paced one, comes back `queued`: a worker, or `pacing.drive`, releases it.
     """
     require(actor, verb)
+    _require_shown(verb, selection, actor)
     answers = checked(verb, given or {})
     if verb.model is ActionRun:
         return retrying(lambda: _run_on_run(verb, selection, actor, answers))
@@ -177,6 +181,12 @@ def run(
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
+
+
+def _require_shown(verb: Verb, selection: Selection, actor: Actor) -> None:
+    """Raise `NotPermitted` where the verb makes secrets that this actor may not see."""
+    if verb.shows:
+        import_string(verb.shows)(selection.rows(actor), actor)
 
 
 @dataclass(frozen=True)
@@ -352,10 +362,18 @@ def _same(known: ActionRun, asked: _Asking) -> ActionRun:
 def _started(asked: _Asking) -> ActionRun:
     with transaction.atomic():
         record = _record(asked)
+        if record.total > IN_REQUEST and asked.verb.shows:
+            raise Invalid(
+                _("%(verb)s shows what it makes once, so it takes at most %(most)s rows at a time.")
+                % {"verb": asked.verb.label, "most": IN_REQUEST}
+            )
         if record.total > IN_REQUEST or (record.paced and record.total > 1):
             record.save(force_insert=True)
             return record
-        return _run_now(record, asked.verb)
+        with collecting() as shown:
+            done = _run_now(record, asked.verb)
+        done.shown_once = tuple(shown)
+        return done
 
 
 def _record(asked: _Asking) -> ActionRun:

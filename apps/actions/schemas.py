@@ -109,6 +109,19 @@ class Done(BaseModel):
     status: str = Field(description="Where the row stands now.")
 
 
+class ShownOnce(BaseModel):
+    """A secret that was made. It is in this answer alone: neither the run nor a kept answer has it."""
+
+    label: str
+    text: str
+
+
+class WithShown(BaseModel):
+    """What a verb made that is shown once."""
+
+    shown_once: list[ShownOnce] = Field(description="Empty where the same request was answered before.")
+
+
 class DoneMany(BaseModel):
     """A run over many rows: done, or queued and released by a worker."""
 

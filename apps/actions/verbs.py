@@ -135,6 +135,8 @@ class Verb(Move):
 
     `asks` names what the person gives: `note` (free), `reason` (required), `until` (a moment, may be left open).
     `paced` offers canary and rate, and watches the rows settle. `danger` asks for a second look on every face.
+    `hints` say more of what it asks. `shows`: its `then` makes secrets (`show_once`), and this is the dotted path of a
+    function `(rows, actor)` that raises `NotPermitted` where the actor may not be shown them.
     """
 
     def __init__(
@@ -144,12 +146,16 @@ class Verb(Move):
         asks: Sequence[str] = (),
         paced: bool = False,
         danger: bool = False,
+        hints: Mapping[str, Words] | None = None,
+        shows: str = "",
         **move: Any,
     ) -> None:
         super().__init__(label, **move)
         self.asks = tuple(asks)
         self.paced = paced
         self.danger = danger
+        self.hints = dict(hints or {})
+        self.shows = shows
 
     @property
     def permission(self) -> str:

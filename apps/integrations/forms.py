@@ -1,4 +1,4 @@
-"""The form of a service: what staff may change of it, checked against its connector."""
+"""The forms of services and keys: what staff may change or make, and what stands against it."""
 
 import re
 from ipaddress import ip_network
@@ -9,11 +9,56 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from pydantic import ValidationError as WrongOptions
 
+from apps.actions.actors import Actor
+from apps.actions.running import database_now
+from apps.actions.verbs import Invalid, Refused
+from apps.integrations import keys, scopes
 from apps.integrations.connectors import CONNECTORS
-from apps.integrations.models import Service
+from apps.integrations.models import ApiKey, Service
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{1,99}")
 """How the name of a secret looks, so that nobody pastes the secret itself."""
+
+
+class ApiKeyForm(forms.ModelForm[ApiKey]):
+    """A new key. Nobody makes one that may do more than its maker (S26)."""
+
+    maker: Actor
+    """Whoever fills the form in; set by the page."""
+    scopes = forms.CharField(
+        label=gettext_lazy("Scopes"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=gettext_lazy(
+            "What of it: noun:verb, such as pending-operations:retry, pending-operations:*, *:view, with commas or one a line. "
+            "Empty: all that its group may."
+        ),
+    )
+
+    def clean_scopes(self) -> list[str]:
+        """Take scopes apart."""
+        return re.split(r"[\s,]+", str(self.cleaned_data["scopes"]))
+
+    def clean(self) -> dict[str, Any]:
+        """Check the scopes by the group, and both by what the maker may do."""
+        cleaned: dict[str, Any] = super().clean() or {}
+        if "group" in cleaned and "scopes" in cleaned:
+            try:
+                cleaned["scopes"] = scopes.checked(
+                    cleaned["scopes"], keys.of_group(cleaned["group"]), cleaned["group"].name
+                )
+                keys.require_grantable(cleaned["group"], cleaned["scopes"], self.maker)
+            except Refused as refusal:
+                self.add_error("scopes" if isinstance(refusal, Invalid) else "group", str(refusal))
+        if cleaned.get("expires_at") and cleaned["expires_at"] <= database_now():
+            self.add_error("expires_at", _("Give a moment in the future."))
+        return cleaned
+
+    def made(self) -> tuple[Any, str]:
+        """Make the key; return its id and its text."""
+        words = ("name", "group", "scopes", "expires_at", "rotation_days")
+        key, plain = keys.make(**{word: self.cleaned_data[word] for word in words})
+        return key.pk, plain
 
 
 class ServiceForm(forms.ModelForm[Service]):

@@ -29,20 +29,26 @@ def key_of(header: str) -> str:
     return key
 
 
-def once(caller: str, key: str, request: bytes, answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+def once(
+    caller: str,
+    key: str,
+    request: bytes,
+    answer: Callable[[], HttpResponseBase],
+    kept: Callable[[bytes], bytes] = bytes,
+) -> HttpResponseBase:
     """Answer a request, or give again what the same request of the same caller was answered before.
 
-    `request` is everything that makes a request what it is. Raises `Invalid` where the key came with another request,
+    `request` is everything that makes a request what it is; `kept` takes out of an answer what must not be stored. Raises `Invalid` where the key came with another request,
     and `Refused` where that one is still being worked on.
     """
     asked = IdempotencyRecord(caller=caller, key=key, request_digest=hashlib.sha256(request).hexdigest())
     with transaction.atomic():
-        kept = _kept(asked)
-        if kept.pk != asked.pk:
-            return _again(kept, asked)
+        first = _first(asked)
+        if first.pk != asked.pk:
+            return _again(first, asked)
         response = answer()
         if response.status_code < 400 and isinstance(response, HttpResponse):
-            asked.status_code, asked.body = response.status_code, response.content
+            asked.status_code, asked.body = response.status_code, kept(response.content)
             asked.location = response.get("Location", "")
             asked.save(update_fields=["status_code", "body", "location"])
         else:
@@ -50,7 +56,7 @@ def once(caller: str, key: str, request: bytes, answer: Callable[[], HttpRespons
         return response
 
 
-def _kept(asked: IdempotencyRecord) -> IdempotencyRecord:
+def _first(asked: IdempotencyRecord) -> IdempotencyRecord:
     """Return the record of the first request under this key: the one asked for, where that is the first."""
     try:
         # Waits for a transaction that holds the same key, up to the lock's time limit.

@@ -4,24 +4,97 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
-from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
 from django.db.models.functions import Now
+from django.utils.translation import gettext as _
 
-from apps.integrations.models import ApiKey
+from apps.actions.actors import Actor
+from apps.actions.running import database_now, step
+from apps.actions.selections import plain as is_plain
+from apps.actions.shown import show_once
+from apps.actions.verbs import Invalid, Moved, NotPermitted
+from apps.integrations import scopes as words
+from apps.integrations.models import ApiKey, KeyUse
+from apps.integrations.models.key import ROTATED_EVERY_DAYS
 
 MARK = "ops_"
 """What every key begins with, so that one left lying about is known for what it is."""
 NOTED_EVERY = dt.timedelta(minutes=1)
+USES_KEPT = dt.timedelta(days=90)
+LONGEST = 200
+"""A text longer than that is no key of ours."""
 
 
-def make(name: str, group: Group) -> tuple[ApiKey, str]:
-    """Make a key that acts with a group's permissions; return its row and the text, which nobody can read again."""
-    plain = MARK + secrets.token_urlsafe(32)
-    key = ApiKey.objects.create(name=name, prefix=plain[:8], digest=digest(plain), group=group)
+def make(
+    name: str,
+    group: Group,
+    *,
+    scopes: Sequence[str] = (),
+    expires_at: dt.datetime | None = None,
+    rotation_days: int = ROTATED_EVERY_DAYS,
+    replaces: ApiKey | None = None,
+    plain: str = "",
+) -> tuple[ApiKey, str]:
+    """Make a key that acts with a group's permissions; return its row and the text, which nobody can read again.
+
+    Raises `Invalid` where the name is empty or too long, a scope is not known or gives nothing, or the end is past.
+    """
+    name, now = name.strip(), database_now()
+    if not (1 <= len(name) <= 120 and is_plain(name)):
+        raise Invalid(_("A key's name takes 1 to 120 characters."))
+    if expires_at is not None and expires_at <= now:
+        raise Invalid(_("The key would be expired when it is made: give a moment in the future."))
+    plain = plain or MARK + secrets.token_urlsafe(32)
+    key = ApiKey.objects.create(
+        name=name,
+        prefix=plain[:8],
+        digest=digest(plain),
+        group=group,
+        scopes=list(scopes) if replaces else words.checked(scopes, of_group(group), group.name),
+        expires_at=expires_at,
+        lifetime=expires_at - now if expires_at else None,
+        rotation_days=rotation_days,
+        due_at=now + dt.timedelta(days=rotation_days),
+        replaces=replaces,
+    )
     return key, plain
+
+
+def succeed(moved: Moved) -> None:
+    """Make the successors of rotated keys, and show them."""
+    for old in moved.rows.select_related("group"):
+        key, plain = make(
+            old.name,
+            old.group,
+            scopes=old.scopes,
+            expires_at=database_now() + old.lifetime if old.lifetime else None,
+            rotation_days=old.rotation_days,
+            replaces=old,
+        )
+        show_once(_("Successor of %(old)s: %(key)s, id %(id)s") % {"old": old, "key": key, "id": key.pk}, plain)
+
+
+def require_no_more(rows: "QuerySet[ApiKey]", actor: Actor) -> None:
+    """Raise `NotPermitted` where the actor would get hold of a key that may do what the actor may not."""
+    for key in rows.select_related("group"):
+        require_grantable(key.group, key.scopes, actor)
+
+
+def require_grantable(group: Group, scopes: Sequence[str], actor: Actor) -> None:
+    """Raise `NotPermitted` where a key of this group and these scopes might do what the actor may not."""
+    given = words.let_through(scopes, of_group(group))
+    lacking = sorted(permission for permission in given if not actor.may(permission))
+    if lacking:
+        raise NotPermitted(
+            _("A key of the group %(group)s may do what %(actor)s may not: %(permission)s. Ask a superuser.")
+            % {"group": group, "actor": actor.name, "permission": lacking[0]},
+            code="not_permitted",
+        )
 
 
 def digest(plain: str) -> str:
@@ -29,19 +102,62 @@ def digest(plain: str) -> str:
     return hmac.new(settings.API_KEY_PEPPER.encode(), plain.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
-def find(plain: str) -> ApiKey | None:
-    """Return the active key for a text, and note that it was used, at most once a minute."""
+def find(plain: str, address: str = "") -> ApiKey | None:
+    """Return the key for a text, open or not (`opens` says it), and note the use of an open one once a minute."""
+    if not plain or len(plain) > LONGEST:
+        return None
     sought = digest(plain)
-    stale = ExpressionWrapper(Q(last_used_at=None) | Q(last_used_at__lt=Now() - NOTED_EVERY), BooleanField())
-    key = ApiKey.objects.filter(digest=sought, status=ApiKey.Status.ACTIVE).annotate(stale=stale).first()
+    key = ApiKey.objects.filter(digest=sought).annotate(opens=_opens(), noted=_noted(address)).first()
     if key is None or not hmac.compare_digest(key.digest.encode(), sought.encode()):
         return None
-    if key.stale:
-        ApiKey.objects.filter(pk=key.pk).update(last_used_at=Now())
+    if key.opens and not key.noted:
+        _note(key, address)
     return key
 
 
+def why_closed(key: ApiKey) -> str:
+    """Say why a key opens nothing. Whoever asks holds the key itself."""
+    if key.rotated_at:
+        return _("Invalid API key: it was rotated, and its time beside its successor is over.")
+    if key.status == ApiKey.Status.REVOKED and (key.expires_at is None or key.revoked_at != key.expires_at):
+        return _("Invalid API key: it was revoked.")
+    return _("Invalid API key: it has expired.")
+
+
 def grants(key: ApiKey) -> frozenset[str]:
-    """Return the permissions that a key acts with: its group's, as they are now."""
-    found = Permission.objects.filter(group=key.group_id).values_list("content_type__app_label", "codename")
+    """Return the permissions that a key acts with: its group's, as they are now, as far as its scopes let them through."""
+    return words.let_through(key.scopes, of_group(key.group_id))
+
+
+def of_group(group: Group | int) -> frozenset[str]:
+    """Return the permissions of a group."""
+    found = Permission.objects.filter(group=group).values_list("content_type__app_label", "codename")
     return frozenset(f"{app}.{codename}" for app, codename in found)
+
+
+def close_lapsed() -> None:
+    """Write down which keys' time is over, and forget the uses of long ago."""
+    over = ApiKey.objects.filter(expires_at__lte=Now())
+    step(ApiKey.lapse, over.filter(rotated_at=None), reason="expired")
+    step(ApiKey.lapse, over.filter(rotated_at__isnull=False), reason="rotated")
+    KeyUse.objects.filter(at__lt=Now() - USES_KEPT).delete()
+
+
+def overdue() -> "QuerySet[ApiKey]":
+    """Return the open keys that should have been rotated by now, the oldest first (S1-88)."""
+    return ApiKey.objects.filter(_opens(), rotated_at=None, due_at__lte=Now()).order_by("due_at")
+
+
+def _opens() -> "ExpressionWrapper[Any]":
+    endless = Q(expires_at=None) | Q(expires_at__gt=Now())
+    return ExpressionWrapper(Q(status=ApiKey.Status.ACTIVE) & endless, BooleanField())
+
+
+def _noted(address: str) -> Exists:
+    return Exists(KeyUse.objects.filter(key=OuterRef("pk"), address=Value(address), at__gt=Now() - NOTED_EVERY))
+
+
+def _note(key: ApiKey, address: str) -> None:
+    use = KeyUse(key=key, address=address, at=Now())
+    KeyUse.objects.bulk_create([use], update_conflicts=True, unique_fields=["key", "address"], update_fields=["at"])
+    ApiKey.objects.filter(pk=key.pk).update(last_used_at=Now(), last_used_from=address or None)

@@ -149,9 +149,15 @@ class ApiKeyRow(Schema):
     name: str
     prefix: str
     group: str
+    scopes: list[str]
     status: str
     created_at: dt.datetime
+    expires_at: dt.datetime | None
+    due_at: dt.datetime
+    rotated_at: dt.datetime | None
+    replaces: UUID | None
     last_used_at: dt.datetime | None
+    last_used_from: str | None
     revoked_at: dt.datetime | None
     revoked_reason: str
 
@@ -159,3 +165,9 @@ class ApiKeyRow(Schema):
     def resolve_group(key: Any) -> str:
         """The group whose permissions it acts with."""
         return str(key.group.name)
+
+    @staticmethod
+    def resolve_replaces(key: Any) -> UUID | None:
+        """The key it took the place of."""
+        replaced: UUID | None = key.replaces_id
+        return replaced

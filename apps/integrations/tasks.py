@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 from apps.actions.running import step
 from apps.actions.tasks import wake
-from apps.integrations import breakers, limits, probing
+from apps.integrations import breakers, keys, limits, probing
 from apps.integrations.models import Endpoint, Service
 
 
@@ -18,9 +18,10 @@ def answer_probes() -> None:
 
 @shared_task
 def sweep() -> None:
-    """End the pauses and waits that are over, make breakers that are missing, and ask for the probes that are due."""
+    """End the pauses, waits and keys that are over, make breakers that are missing, and ask for the probes that are due."""
     breakers.make_missing()
     limits.free_again()
+    keys.close_lapsed()
     step(Service.resume, Service.objects.filter(paused_until__lte=Now()))
     step(Endpoint.resume, Endpoint.objects.filter(paused_until__lte=Now()))
     if probing.wanted():

@@ -10,7 +10,7 @@ from django.contrib.auth.models import Group, User
 from django.utils.translation import gettext as _
 
 from apps.integrations import keys
-from apps.integrations.models import ApiKey, CircuitBreaker, Service
+from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Queue
 from opsconsole.datafolder import made_once
 from opsconsole.demo import far_end
@@ -132,7 +132,7 @@ def _person(name: str, group: str) -> User:
 def _make_key() -> None:
     plain = made_once(settings.DATA_DIR / "demo-api-key", lambda: keys.MARK + token_urlsafe(32))
     group = Group.objects.get(name="Operator")
-    ApiKey.objects.create(name=_("demo"), prefix=plain[:8], digest=keys.digest(plain), group=group)
+    keys.make(_("demo"), group, plain=plain)
 
 
 def _put(path: Path, secret: str) -> None:

@@ -9,7 +9,8 @@ from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
-from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
+from apps.integrations import keys
+from apps.integrations.models import CircuitBreaker, Endpoint, Service
 from apps.jobs.models import Queue, Tenant
 from tests.cast import ROOT, Company
 
@@ -29,7 +30,7 @@ def populate(company: Company) -> None:
     for slug in ("leads", "visits"):
         Endpoint.objects.create(slug=slug, **lead).mapped_by({"name": {"from": "data.name"}}, "ana")
     run(Endpoint.pause, one(Endpoint, Endpoint.objects.get(slug="visits")), ROOT, given=held)
-    ApiKey.objects.create(name="The site", prefix="ops_1234", digest="d" * 64, group=Group.objects.get(name="Viewer"))
+    keys.make("The site", Group.objects.get(name="Viewer"))
     for status in ("queued", "paused"):
         ActionRun.objects.create(
             verb="retry",

@@ -29,6 +29,8 @@ NAMED_AT_MOST = 100
 WORDS = {
     "since": gettext_lazy("since"),
     "before": gettext_lazy("before"),
+    "due_before": gettext_lazy("to be rotated by"),
+    "expires_before": gettext_lazy("expires by"),
     "archived": gettext_lazy("archived"),
 }
 

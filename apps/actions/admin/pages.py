@@ -1,7 +1,7 @@
 """The browser face of every noun, made from its declaration: list, row, detail page and the one preview page."""
 
 import datetime as dt
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, TypeVar, cast
 
@@ -31,6 +31,7 @@ from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
 from apps.actions.running import is_watched, preview, refusals, run, verb_of
 from apps.actions.selections import Selection
+from apps.actions.shown import Shown
 from apps.actions.verbs import (
     Acted,
     Invalid,
@@ -249,8 +250,15 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             if not confirmed:
                 raise
             return self._preview(request, verb, selection, form=form, refusal=refusal)
+        if record.shown_once:
+            return self.show_once(request, record.shown_once, self._back(request))
         self._say(request, verb, record)
         return HttpResponseRedirect(self._after(request, record))
+
+    def show_once(self, request: HttpRequest, shown: Sequence[Shown], back_url: str) -> HttpResponse:
+        """Answer with what was made and is shown now alone: no message and no session carries it to another page."""
+        context = {"shown": shown, "noun": self.opts, "back_url": back_url}
+        return render(request, "actions/shown.html", self.admin_site.each_context(request) | context)
 
     def _preview(
         self,
@@ -288,6 +296,8 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
 
     def _say(self, request: HttpRequest, verb: Verb, record: ActionRun) -> None:
         words, level = outcome(verb, record)
+        if verb.shows:  # the same form, sent again
+            words += " " + _("What it made was shown once, in the first answer, and is not kept.")
         link = format_html('<a href="{}">{}</a>', record.get_absolute_url(), _("See the run"))
         messages.add_message(request, level, format_html("{} {}", words, link))
 

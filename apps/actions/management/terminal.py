@@ -2,12 +2,14 @@
 
 import getpass
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from django.core.management.base import CommandError, OutputWrapper
+from django.core.management.base import BaseCommand, CommandError, OutputWrapper
+from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
+from apps.actions.shown import Shown
 from apps.actions.verbs import Invalid, NotFound, Refused
 
 REFUSED, WRONGLY_ASKED = 1, 2
@@ -33,6 +35,13 @@ def refusals() -> Iterator[None]:
         raise CommandError(str(error), returncode=WRONGLY_ASKED) from error
     except Refused as error:
         raise CommandError(str(error), returncode=REFUSED) from error
+
+
+def show(command: BaseCommand, shown: Sequence[Shown]) -> None:
+    """Print secrets that are shown once: each alone on its line of the output, and what it is beside it."""
+    for each in shown:
+        command.stderr.write(_("%(what)s. Keep it now: it cannot be shown again.") % {"what": each.label})
+        command.stdout.write(each.text)
 
 
 class Bar:

@@ -5,7 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
 from apps.actions import pacing, running
-from apps.actions.management.terminal import REFUSED, WRONGLY_ASKED, Bar, refusals, whoever
+from apps.actions.management.terminal import REFUSED, WRONGLY_ASKED, Bar, refusals, show, whoever
 from apps.actions.models import ActionRun
 from apps.actions.running import Pace
 from apps.actions.selections import Selection, closest
@@ -83,6 +83,7 @@ class Command(BaseCommand):
     def _tell(self, verb: Verb, run: ActionRun) -> None:
         told = {"verb": verb.label, "moved": run.moved, "total": run.total, "id": run.pk}
         self.stdout.write(_("%(verb)s: %(moved)s of %(total)s rows moved. Action run %(id)s.") % told)
+        show(self, run.shown_once)
         self._refused(run.refusals)
         if run.stop_reason:
             self.stderr.write(run.stop_reason)
