@@ -72,7 +72,7 @@ def test_a_key_is_made_with_scopes_and_an_end() -> None:
 
 @pytest.mark.parametrize("when", ["tomorrow", "2026-13-01", "9", "-1d", "2020-01-01"])
 def test_an_end_that_is_none_is_refused(when: str) -> None:
-    with pytest.raises(CommandError, match="--expires takes|in the future"):
+    with pytest.raises(CommandError, match=r"--expires takes|in the future"):
         generated(name="erp", expires=when)
     assert not ApiKey.objects.exists()
 
