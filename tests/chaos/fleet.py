@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.conf import settings
@@ -36,9 +36,8 @@ class Node:
         return []
 
     def restart(self, number: signal.Signals) -> None:
-        """Signal its parent, as a deploy does, and start it anew when it has ended."""
-        self.process.send_signal(number)
-        self.process.wait(PATIENCE_SECONDS)
+        """Stop it as our supervisor does, beginning with this signal, and start it anew."""
+        processes.stop(self.process, replace(self.program, stop_signal=number))
         self.process = processes.start(self.program)
 
 
