@@ -1,9 +1,10 @@
 import datetime as dt
-from typing import Any
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db import models
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
@@ -12,14 +13,16 @@ from django.utils.translation import gettext_lazy
 
 from apps.actions.actors import Actor
 from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
-from apps.actions.admin.pages import Told, newest_first, told_item
+from apps.actions.admin.pages import Noun, Told, newest_first, told_item
 from apps.actions.models import history_of
 from apps.actions.running import database_now
 from apps.actions.shown import Shown
+from apps.actions.verbs import Acted
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.credentials import Credential, credential
 from apps.integrations.forms import ApiKeyForm, ServiceForm
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
+from apps.integrations.panel import panel
 from apps.integrations.sites import missing_credentials
 from apps.jobs.admin import PausedColumns
 from apps.jobs.backlog import backlogs
@@ -30,8 +33,45 @@ GUARDED = ("connector", "base_url", "credentials", "allowed_networks")
 """Where our secrets go and which, and what of our own network is reached: only for superusers."""
 
 
+class BreakerPages(PolicyAdmin[Noun]):
+    """Pages on which a circuit breaker is read and handled: one part of them moves."""
+
+    change_form_template = "integrations/breaker.html"
+
+    def breaker_of(self, row: Noun) -> CircuitBreaker | None:
+        """Return the breaker that the page of a row tells of."""
+        raise NotImplementedError
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Told | None = None
+    ) -> HttpResponse:
+        """Show the page; asked by its own moving part, answer with that part alone."""
+        if request.headers.get("HX-Target") != "breaker-live":
+            return super().change_view(request, object_id, form_url, extra_context)
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            raise Http404
+        told = self.told_panel(request, row) | {"verbs": self.offered(request, row)}
+        return render(request, "integrations/breaker_live.html", told)
+
+    def told(self, request: HttpRequest, row: Noun) -> Told:
+        return super().told(request, row) | self.told_panel(request, row)
+
+    def told_panel(self, request: HttpRequest, row: Noun) -> Told:
+        """Return what the moving part shows; nothing where there is no breaker, or none that the reader may see."""
+        breaker = self.breaker_of(row)
+        seen = breaker is not None and request.user.has_perm("integrations.view_circuitbreaker")
+        return {"panel": panel(breaker) if breaker and seen else None}
+
+    def offered_of(self, request: HttpRequest, row: Acted, *names: str) -> list[Told]:
+        """Return verbs of the other half, the service or its breaker, that lead back to this page."""
+        pages = cast("VerbAdmin[Any]", admin.site.get_model_admin(type(row)))
+        own = VerbAdmin.offered(pages, request, row)  # without what it borrows from us in its turn
+        return [verb for verb in own if verb["name"] in names]
+
+
 @admin.register(Service)
-class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
+class ServiceAdmin(PausedColumns, BreakerPages[Service]):
     """Services: does each answer, what holds it, what waits for it (S0-27, S0-28, S0-31, S0-32)."""
 
     form = ServiceForm
@@ -41,7 +81,10 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
     readonly_fields = ("breaker_facts", "waiting", "hold", "probed", "secrets", "paused")
     fieldsets = (
         (None, {"fields": ("breaker_facts", "waiting", "hold", "probed", "secrets", "paused")}),
-        (gettext_lazy("What it is"), {"fields": ("slug", "name", "connector", "base_url", "credentials", "options")}),
+        (
+            gettext_lazy("What it is"),
+            {"fields": ("slug", "name", "aliases", "connector", "base_url", "credentials", "options")},
+        ),
         (
             gettext_lazy("How fast, how patiently"),
             {
@@ -67,6 +110,16 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
         found = backlogs("service")
         for row in rows:
             row.backlog = found.get(row.pk, (0, None))
+
+    def breaker_of(self, row: Service) -> CircuitBreaker | None:
+        return CircuitBreaker.objects.select_related("service").filter(service=row).first()
+
+    def offered(self, request: HttpRequest, row: Service) -> list[Told]:
+        """Its own verbs, and those of its breaker."""
+        breaker = self.breaker_of(row)
+        return super().offered(request, row) + (
+            self.offered_of(request, breaker, "reset", "force_open") if breaker else []
+        )
 
     def told(self, request: HttpRequest, row: Service) -> Told:
         missing = " ".join(missing_credentials(row)) if row.connector in CONNECTORS else ""
@@ -119,14 +172,14 @@ class ServiceAdmin(PausedColumns, PolicyAdmin[Service]):
 
 
 @admin.register(CircuitBreaker)
-class CircuitBreakerAdmin(PolicyAdmin[CircuitBreaker]):
+class CircuitBreakerAdmin(BreakerPages[CircuitBreaker]):
     """Circuit breakers: their thresholds are policy, their state moves by verbs and steps (S1-48 to S1-55)."""
 
     list_display = ("service", "state", "reason", "failures", "opened", "next_probe", "row_verbs")
     list_select_related = ("service",)
-    readonly_fields = ("service", "reason", "failures", "opened", "next_probe")
+    readonly_fields = ("service", "failures")
     fieldsets = (
-        (None, {"fields": ("service", "reason", "failures", "opened", "next_probe")}),
+        (None, {"fields": ("service", "failures")}),
         (
             gettext_lazy("Thresholds"),
             {"fields": ("failure_threshold", "window_seconds", "timeout_seconds", "timeout_cap_seconds")},
@@ -140,6 +193,13 @@ class CircuitBreakerAdmin(PolicyAdmin[CircuitBreaker]):
     def has_delete_permission(self, request: HttpRequest, obj: CircuitBreaker | None = None) -> bool:
         """Without a breaker no call goes out."""
         return False
+
+    def breaker_of(self, row: CircuitBreaker) -> CircuitBreaker | None:
+        return row
+
+    def offered(self, request: HttpRequest, row: CircuitBreaker) -> list[Told]:
+        """Its own verbs, and the probe of its service."""
+        return super().offered(request, row) + self.offered_of(request, row.service, "probe")
 
     @admin.display(description=gettext_lazy("open since"))
     def opened(self, row: CircuitBreaker) -> str:

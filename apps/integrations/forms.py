@@ -20,6 +20,9 @@ NAME = re.compile(r"[A-Z][A-Z0-9_]{1,99}")
 """How the name of a secret looks, so that nobody pastes the secret itself."""
 
 
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,59}")
+
+
 class ApiKeyForm(forms.ModelForm[ApiKey]):
     """A new key. Nobody makes one that may do more than its maker (S26)."""
 
@@ -71,6 +74,18 @@ class ServiceForm(forms.ModelForm[Service]):
         if "connector" in self.fields:
             offered = [(name, connector.label) for name, connector in CONNECTORS.items()]
             self.fields["connector"].choices = offered  # type: ignore[attr-defined] # a ChoiceField, above
+
+    def clean_aliases(self) -> list[str]:
+        """Take names as services have them, that no other service goes by."""
+        aliases = self.cleaned_data["aliases"] or []
+        if not isinstance(aliases, list) or not all(isinstance(one, str) and SLUG.fullmatch(one) for one in aliases):
+            raise forms.ValidationError(_('Give a list of names, such as ["crm"]: small letters, digits, - and _.'))
+        for other in Service.objects.exclude(pk=self.instance.pk):
+            taken = {other.slug, *other.aliases} & set(aliases)
+            if taken:
+                words = _("%(name)s is a name of the service %(service)s already.")
+                raise forms.ValidationError(words % {"name": min(taken), "service": other})
+        return sorted(set(aliases))
 
     def clean_credentials(self) -> dict[str, str]:
         """Take names only: the environment's or a secret file's."""

@@ -12,3 +12,6 @@ TICK_SECONDS = 5
 
 BACKLOGS = ("apps.operations.backlog.backlogs",)
 """Who keeps work in queues and for services: each says, by "queue" or "service", how much waits and since when."""
+
+CALLS = ("apps.operations.traffic.calls",)
+"""Who calls services: each says how many calls went to one in some spans of time, and how many of them failed."""
