@@ -40,7 +40,8 @@ def test_after_the_climb_the_whole_pace_counts() -> None:
 def test_what_takes_long_to_answer_takes_longer_than_its_limit_says() -> None:
     service = Service(rate_per_second=50, max_in_flight=5)
     told = outlook(service, 100, Calls(made=10, milliseconds=10_000), climbed_seconds=60)
-    assert (told.per_second, told.by_limit, told.seconds) == (5, False, pytest.approx(20))
+    assert (told.per_second, told.by_limit) == (5, False)
+    assert told.seconds == pytest.approx(20)
 
 
 def test_without_recent_answers_the_limit_alone_is_known() -> None:
