@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import forms
+from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 
 from apps.actions.running import Pace
@@ -13,6 +14,8 @@ PACES = [
     ("rate", _("So many per second")),
     ("all", _("All at once")),
 ]
+OWNERS_NAMED = 500
+"""So many people are offered as owners; whoever stands behind them is named over the API or on the command line."""
 CANARY_FROM = 11
 """From so many rows on a canary is what the form proposes."""
 
@@ -38,6 +41,9 @@ class PressForm(forms.Form):
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
         help_text=_("It ends by itself then. Left empty, it lasts until somebody ends it."),
     )
+    owner = forms.CharField(
+        label=_("Owner"), required=False, widget=forms.Select, help_text=_("Who sees to it from now on.")
+    )
     pace = forms.ChoiceField(label=_("Pace"), choices=PACES, required=False, widget=forms.RadioSelect)
     rate = forms.FloatField(label=_("Rows per second"), required=False, min_value=0.01, max_value=10_000)
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
@@ -52,6 +58,8 @@ class PressForm(forms.Form):
             del self.fields[name]
         for name in {*self.fields} & {*verb.hints}:
             self.fields[name].help_text = str(verb.hints[name])
+        if "owner" in self.fields:
+            self.fields["owner"].widget.choices = _people()
         if "pace" in self.fields:
             self.fields["pace"].initial = "canary" if moving >= CANARY_FROM else "all"
 
@@ -65,7 +73,7 @@ class PressForm(forms.Form):
     @property
     def given(self) -> dict[str, Any]:
         """What the person gave, as `run` takes it."""
-        return {name: self.cleaned_data[name] for name in ("note", "reason", "until") if name in self.fields}
+        return {name: self.cleaned_data[name] for name in ("note", "reason", "until", "owner") if name in self.fields}
 
     @property
     def pacing(self) -> Pace | None:
@@ -74,3 +82,11 @@ class PressForm(forms.Form):
         if chosen == "all":
             return None
         return Pace(canary=True) if chosen == "canary" else Pace(rate=self.cleaned_data["rate"], canary=False)
+
+
+def _people() -> list[tuple[str, str]]:
+    """Return who may be named as an owner: the sign-in name, with the full one beside it."""
+    people = get_user_model().objects.filter(is_active=True).order_by("username")[:OWNERS_NAMED]
+    return [
+        (name, f"{name} ({full})" if full else name) for name, full in ((p.username, p.get_full_name()) for p in people)
+    ]

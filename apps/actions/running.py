@@ -15,6 +15,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db.models import Count, Max, QuerySet
 from django.db.models.functions import Now
@@ -165,7 +166,7 @@ def run(
     """
     require(actor, verb)
     _require_shown(verb, selection, actor)
-    answers = checked(verb, given or {})
+    answers = checked(verb, given or {}, actor)
     if verb.model is ActionRun:
         return retrying(lambda: _run_on_run(verb, selection, actor, answers))
     if idempotency_key and not (plain(idempotency_key) and len(idempotency_key) <= 200):
@@ -199,8 +200,11 @@ class _Asking:
     key: str | None
 
 
-def checked(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the verb asks for, as text for the record; raise `Invalid` where it is missing or not asked for."""
+def checked(verb: Verb, given: Mapping[str, Any], actor: Actor) -> dict[str, Any]:
+    """Return what the verb asks for, as text for the record; raise `Invalid` where it is missing or not asked for.
+
+    An owner that is not named is the one who asks.
+    """
     unknown = set(given) - set(verb.asks) - {"note"}
     if unknown:
         raise Invalid(
@@ -211,7 +215,24 @@ def checked(verb: Verb, given: Mapping[str, Any]) -> dict[str, Any]:
         raise Invalid(
             _("%(verb)s needs a reason. Say in a few words why.") % {"verb": verb.label}, code="reason_required"
         )
+    if "owner" in verb.asks:
+        answers["owner"] = _owner(answers["owner"] or actor.name, actor)
     return answers
+
+
+def _owner(name: str, actor: Actor) -> str:
+    """Return the sign-in name of whoever is to see to the rows: somebody active, or the one who asks."""
+    if name == actor.name:
+        return name
+    known = get_user_model().objects.filter(username__iexact=name, is_active=True).values_list("username", flat=True)
+    found = known.first()
+    if found is None:
+        raise Invalid(
+            _("Nobody active is called %(name)s here. Give a sign-in name, or leave it empty for yourself.")
+            % {"name": name},
+            code="unknown_owner",
+        )
+    return str(found)
 
 
 def _answer(word: str, value: Any) -> Any:

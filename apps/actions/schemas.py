@@ -79,7 +79,7 @@ class WithUntil(BaseModel):
 class WithOwner(BaseModel):
     """A verb that names who sees to it."""
 
-    owner: str = Field("", max_length=150)
+    owner: str = Field("", max_length=150, description="A sign-in name; left empty, whoever asks.")
 
 
 ASKS: dict[str, type[BaseModel]] = {"reason": WithReason, "until": WithUntil, "owner": WithOwner}

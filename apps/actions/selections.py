@@ -21,6 +21,8 @@ from apps.actions.verbs import Acted, ActedQuerySet, Invalid, UnknownFilter
 
 TICKED_AT_MOST = 1000
 """More rows than that are asked for by a filter."""
+EMPTY = '""'
+"""How a filter writes the empty word: the rows that have none."""
 NAMES_KNOWN = 1000
 """So many names of services, queues, … are looked through for the one that was meant."""
 
@@ -181,7 +183,7 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
         return _related(column, word, lookup, value.split(","))
     if isinstance(column, DateTimeField):
         return Q(**{lookup: _moment(word, value)})
-    values = value.split(",")
+    values = ["" if part == EMPTY else part for part in value.split(",")]
     for part in values:
         _known(word, part, _choices(model, lookup))
     condition = Q(**{lookup: values[0]}) if len(values) == 1 else Q(**{f"{lookup}__in": values})

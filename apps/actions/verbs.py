@@ -133,7 +133,8 @@ class Move:
 class Verb(Move):
     """A step that staff may take. See `Move`; beyond it:
 
-    `asks` names what the person gives: `note` (free), `reason` (required), `until` (a moment, may be left open).
+    `asks` names what the person gives: `note` (free), `reason` (required), `until` (a moment, may be left open),
+    `owner` (a sign-in name; left empty, the one who asks).
     `paced` offers canary and rate, and watches the rows settle. `danger` asks for a second look on every face.
     `hints` say more of what it asks. `shows`: its `then` makes secrets (`show_once`), and this is the dotted path of a
     function `(rows, actor)` that raises `NotPermitted` where the actor may not be shown them.
@@ -234,6 +235,9 @@ class Acted(models.Model):
 
     settles: ClassVar[Mapping[str, Q]] = {}
     """After a paced verb: when a moved row counts as `confirmed`, when as `failed_again`."""
+
+    noted: ClassVar[bool] = False
+    """Whether staff write on its rows (a note, a link), in an ordinary form: who may act on them may then change those."""
 
     taken_in: ClassVar[bool] = False
     """Whether other systems hand rows in: who may act on them may then add them, too (over the API, not in the admin)."""

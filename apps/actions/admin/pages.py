@@ -271,7 +271,7 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         status: int = 200,
     ) -> HttpResponse:
         shown = preview(verb, selection, Actor.of_user(request.user))
-        form = form or PressForm(verb, moving=shown.moving, initial={"key": token_hex(16)})
+        form = form or PressForm(verb, moving=shown.moving, initial=_proposed(request))
         if refusal:
             form.add_error(None, str(refusal))
             status = refusal.http_status
@@ -524,6 +524,12 @@ def _at_once(verb: Verb, selection: Selection) -> bool:
     """Say whether a press needs no second look: few ticked rows, nothing to fill in, nothing dangerous."""
     count = len(selection.ids or ())
     return bool(count) and not (verb.asks or verb.danger) and (count == 1 or (count <= FEW and not verb.paced))
+
+
+def _proposed(request: HttpRequest) -> Told:
+    """Return what the preview's form begins with: a key, the reader as owner, and the pace that a button asked for."""
+    asked = {word: request.POST[word] for word in ("pace", "rate") if request.POST.get(word)}
+    return {"key": token_hex(16), "owner": request.user.get_username()} | asked
 
 
 def _key(request: HttpRequest, verb: Verb, selection: Selection) -> str | None:
