@@ -34,10 +34,17 @@ SELECT made.* FROM generate_series(1, %(count)s) AS n
 """Copies of one row of each service, so that a new column needs no change here."""
 LETTERS = """
 INSERT INTO deadletters_deadletter (id, status, source_kind, source_id, title, service, tenant, entity_type, entity_id,
-    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason)
+    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, words)
 SELECT uuidv7(), 'unresolved', 'operations.pendingoperation', o.id, o.operation_type, s.slug, '', o.entity_type,
-       o.entity_id, o.error_type, o.failure_class, o.last_error, md5(o.last_error), 0, '', ''
+       o.entity_id, o.error_type, o.failure_class, o.last_error, md5(o.last_error), 0, '', '',
+       o.attempts, o.source, o.last_error || E'\\n' || o.entity_id || E'\\n' || o.payload::text
   FROM operations_pendingoperation o JOIN integrations_service s ON s.id = o.service_id WHERE o.status = 'failed'
+"""
+FAMILIES = """
+INSERT INTO deadletters_failurefamily (id, status, fingerprint, source_kind, title, service, error_type, failure_class,
+    message, owner, note, ticket_url, resolution_note, regressions)
+SELECT uuidv7(), 'open', first.* FROM (SELECT DISTINCT ON (fingerprint) fingerprint, source_kind, title, service, error_type,
+    failure_class, message, '', '', '', '', 0 FROM deadletters_deadletter ORDER BY fingerprint, id) AS first
 """
 
 
@@ -94,6 +101,7 @@ def load(status: str, count: int) -> None:
     execute(LOAD, {"status": status, "count": count})
     if status == "failed":
         execute(LETTERS)
+        execute(FAMILIES)
 
 
 def settle_down() -> None:

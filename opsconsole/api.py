@@ -23,8 +23,8 @@ from apps.actions.api import actor_of, routes
 from apps.actions.models import ActionRun
 from apps.actions.schemas import ActionRunDetail, ActionRunRow
 from apps.actions.verbs import Acted, Refused, slug_of
-from apps.deadletters.models import DeadLetter
-from apps.deadletters.schemas import DeadLetterRow
+from apps.deadletters.models import DeadLetter, FailureFamily
+from apps.deadletters.schemas import DeadLetterRow, FailureFamilyDetail, FailureFamilyRow
 from apps.integrations import bodies, idempotency, keys
 from apps.integrations.api import circuit_breakers
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
@@ -121,6 +121,7 @@ api.add_decorator(once_per_key, mode="view")
 NOUNS: dict[type[Acted], type[Schema] | Router] = {
     PendingOperation: operations,
     DeadLetter: DeadLetterRow,
+    FailureFamily: routes(FailureFamily, FailureFamilyRow, detail=FailureFamilyDetail),
     Queue: QueueRow,
     Tenant: TenantRow,
     Service: ServiceRow,

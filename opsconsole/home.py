@@ -95,7 +95,7 @@ class Situation:
 
     @cached_property
     def causes(self) -> list[Cause]:
-        """What failed, by cause."""
+        """What failed, by family; ignored ones are left out."""
         return causes(CAUSES_SHOWN)
 
     @cached_property
@@ -383,7 +383,7 @@ def _held_advice(service: Service) -> str:
 
 
 def _told_cause(cause: Cause) -> str:
-    told = {"count": figure(cause.count), "title": cause.sample.title, "error": cause.sample.error_type}
+    told = {"count": figure(cause.count), "title": cause.title, "error": cause.family.error_type}
     return _("%(count)s × %(title)s, %(error)s") % told  # noqa: RUF001 # the sign for times
 
 

@@ -1,26 +1,34 @@
 """How dead letters open and follow their sources. Everything here runs inside the transaction that moves the source."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter
 from typing import Any
 
 from django.db.models import QuerySet
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from apps.actions import statements
 from apps.actions.verbs import Acted, Lead, Move, Moved, Step, kind_of, nouns
 from apps.deadletters.fingerprints import fingerprint
-from apps.deadletters.models import DeadLetter
+from apps.deadletters.models import DeadLetter, FailureFamily
+
+WORDS_AT_MOST = 2000
+"""So many characters of the error, and of the payload, are kept for searches."""
 
 
 def opened(moved: Moved) -> None:
     """Open a dead letter for each source that gave up; one that is known already is reopened with its repeats."""
     kind = kind_of(moved.move.model)
     letters = {letter.source_id: letter for letter in _written(kind, moved)}
+    families = _families(letters.values())
     known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters)
     again = {key: _told(letters.pop(source_id)) for source_id, key in known.values_list("source_id", "pk")}
     if again:
         _follow(DeadLetter.reopen, known, moved, each=again)
     DeadLetter.objects.bulk_create(letters.values())
+    _joined(families, moved)
 
 
 def settled(moved: Moved) -> None:
@@ -47,9 +55,9 @@ def restored(moved: Moved) -> None:
     """The sources were brought back; one that was cancelled before it ever failed has a dead letter from now on."""
     _follow(DeadLetter.follow_restore, _letters(moved), moved)
     known = set(_letters(moved).values_list("source_id", flat=True))
-    DeadLetter.objects.bulk_create(
-        letter for letter in _written(kind_of(moved.move.model), moved) if letter.source_id not in known
-    )
+    new = [letter for letter in _written(kind_of(moved.move.model), moved) if letter.source_id not in known]
+    DeadLetter.objects.bulk_create(new)
+    _joined(_families(new), moved)
 
 
 def leads(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
@@ -68,17 +76,71 @@ def _lead(model: Any, verb: Move, letters: QuerySet[Any]) -> Lead:
 
 
 def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
-    columns: dict[str, str] = moved.move.model.dead_letter  # type: ignore[attr-defined] # every source names them
-    for row in moved.rows.order_by("pk").values("pk", *columns.values()):
+    model: Any = moved.move.model
+    columns: dict[str, str] = model.dead_letter
+    kept = getattr(model, "dead_letter_payload", None)
+    for row in moved.rows.order_by("pk").values("pk", *columns.values(), *([kept] if kept else [])):
         told = {name: row[column] or "" for name, column in columns.items()}
+        told["attempts"] = told.get("attempts") or 0
         # Before the words for no error, which are in the language of whoever asks: the cause is one.
         cause = fingerprint(kind, told["service"], told["error_type"], message=told["message"])
         told["message"] = told["message"] or _("no error was recorded")
-        yield DeadLetter(source_kind=kind, source_id=row["pk"], fingerprint=cause, **told)
+        letter = DeadLetter(source_kind=kind, source_id=row["pk"], fingerprint=cause, **told)
+        letter.words = _words(letter, masked_payload(model, row[kept]) if kept else None)
+        yield letter
 
 
-def _told(letter: DeadLetter) -> dict[str, str]:
-    return {name: getattr(letter, name) for name in ("error_type", "failure_class", "message", "fingerprint")}
+def payload_of(letter: DeadLetter) -> Any:
+    """Return the masked payload of a dead letter's source; None where it is no longer kept, or has none to show."""
+    model = next((model for model in sources() if kind_of(model) == letter.source_kind), None)
+    column = getattr(model, "dead_letter_payload", "")
+    if model is None or not column:
+        return None
+    found = model._default_manager.filter(pk=letter.source_id).values_list(column, flat=True).first()
+    return None if found is None else masked_payload(model, found)
+
+
+def masked_payload(model: Any, payload: Any) -> Any:
+    """Return the payload of a source as its noun masks it; nothing where it names no mask."""
+    mask = getattr(model, "dead_letter_mask", "")
+    return import_string(mask)(payload) if mask else None
+
+
+def _words(letter: DeadLetter, payload: Any) -> str:
+    """Return what a search looks through."""
+    told = "" if payload is None else json.dumps(payload, ensure_ascii=False, default=str)
+    words = (letter.message[:WORDS_AT_MOST], letter.entity_id, told[:WORDS_AT_MOST])
+    return "\n".join(word for word in words if word)
+
+
+def _told(letter: DeadLetter) -> dict[str, Any]:
+    """Return what a new failure writes over the old one."""
+    columns = ("error_type", "failure_class", "message", "fingerprint", "words", "attempts")
+    return {name: getattr(letter, name) for name in columns}
+
+
+def _families(letters: Iterable[DeadLetter]) -> dict[str, FailureFamily]:
+    """Return the families of dead letters by fingerprint, in its order, as the first of each would make them."""
+    return {letter.fingerprint: FailureFamily.of(letter) for letter in sorted(letters, key=attrgetter("fingerprint"))}
+
+
+def _joined(families: Mapping[str, FailureFamily], moved: Moved) -> None:
+    """Make the families that are not there yet; open those again that were called mended.
+
+    A family is inserted once and then only looked at, so that drains do not wait for each other. What fails in the very
+    moment in which a person resolves its family leaves it resolved until the next one; the home page shows it either way.
+    """
+    states = dict(FailureFamily.objects.filter(fingerprint__in=families).values_list("fingerprint", "status"))
+    missing = [family for cause, family in families.items() if cause not in states]
+    if missing:
+        FailureFamily.objects.bulk_create(missing, ignore_conflicts=True)
+    over = [cause for cause, status in states.items() if status in _MAY_REGRESS]
+    if over:
+        rows = FailureFamily.objects.filter(fingerprint__in=over)
+        statements.move(FailureFamily.regress, rows, limit=len(over), actor_name=moved.actor_name)
+
+
+_MAY_REGRESS = (FailureFamily.Status.RESOLVED, FailureFamily.Status.IGNORED)
 
 
 def _letters(moved: Moved) -> QuerySet[DeadLetter]:

@@ -3,6 +3,7 @@
 SWEEPS = (
     "apps.operations.tasks.sweep",
     "apps.integrations.tasks.sweep",
+    "apps.deadletters.tasks.sweep",
     "apps.actions.tasks.sweep",
     "apps.jobs.tasks.resume_lapsed",
 )

@@ -70,8 +70,14 @@ class PendingOperation(Leased):
         "error_type": "error_type",
         "failure_class": "failure_class",
         "message": "last_error",
+        "attempts": "attempts",
+        "source_system": "source",
     }
     """What its dead letter carries, and the column each comes from."""
+    dead_letter_payload = "payload"
+    """The column that a search of dead letters looks through, and that their pages show, masked."""
+    dead_letter_mask = "apps.integrations.masking.masked"
+    """What masks it."""
     dead_letter_verbs = {"retry": "retry", "resolve": "resolve", "archive": "archive", "restore": "restore"}
     """Which of its verbs a dead letter's verbs run."""
 

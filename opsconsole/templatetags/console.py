@@ -31,6 +31,11 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
             "operations.view_pendingoperation",
         ),
         (gettext_lazy("Dead letters"), "admin:deadletters_deadletter_changelist", "deadletters.view_deadletter"),
+        (
+            gettext_lazy("Families"),
+            "admin:deadletters_failurefamily_changelist",
+            "deadletters.view_failurefamily",
+        ),
     ],
     [
         (gettext_lazy("Queues"), "admin:jobs_queue_changelist", "jobs.view_queue"),

@@ -14,6 +14,7 @@ DATA = [
     "/admin/",
     "/admin/?part=pulse",
     "/admin/deadletters/deadletter/causes/",
+    "/admin/deadletters/deadletter/groups/",
     "/admin/jobs/heartbeat/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]
