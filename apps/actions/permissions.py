@@ -53,7 +53,7 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
             made = [_ship(model, verb, groups) for verb in verbs_of(model).values()]
             if all(made):  # the noun is new here
                 _ship_given(model, "view", groups.values())
-                if model.noted:
+                if model.annotated:
                     _ship_given(model, "change", [groups["Operator"], groups["Supervisor"]])
                 if model.taken_in:
                     _ship_given(model, "add", [groups["Operator"], groups["Supervisor"]])

@@ -236,7 +236,7 @@ class Acted(models.Model):
     settles: ClassVar[Mapping[str, Q]] = {}
     """After a paced verb: when a moved row counts as `confirmed`, when as `failed_again`."""
 
-    noted: ClassVar[bool] = False
+    annotated: ClassVar[bool] = False
     """Whether staff write on its rows (a note, a link), in an ordinary form: who may act on them may then change those."""
 
     taken_in: ClassVar[bool] = False

@@ -3,11 +3,10 @@
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any
 
 from django.db import connection
-from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Func, Q, QuerySet, Sum, Value
-from django.db.models.functions import Now
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Func, QuerySet, Sum, Value
 
 from apps.actions.running import database_now
 from apps.deadletters.models import DeadLetter, Tally
@@ -25,15 +24,6 @@ class Group:
     count: int
     oldest: dt.datetime
     newest: dt.datetime
-
-
-class Stats(TypedDict):
-    """The dead letters in the inbox, as runbook 1's status has them."""
-
-    total: int
-    last_24h: int
-    last_7d: int
-    by_type: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -105,16 +95,6 @@ def _spans(wanted: Sequence[tuple[str, str]]) -> dict[tuple[str, str], tuple[dt.
     for error, entity, moment in ends[0].union(*ends[1:], all=True) if ends else []:
         found.setdefault((error, entity), []).append(moment)
     return {group: (min(moments), max(moments)) for group, moments in found.items()}
-
-
-def stats() -> Stats:
-    """Return what is in the inbox: unresolved and retrying, archived ones left out (S1-43, contracts §1.4)."""
-    inbox = Tally.objects.filter(status__in=DeadLetter.OPEN).order_by()
-    by_type = dict(inbox.values_list("title").annotate(count=Sum("change")).filter(count__gt=0).order_by("-count"))
-    young = DeadLetter.objects.filter(status__in=DeadLetter.OPEN, opened_at__gte=Now() - dt.timedelta(days=7))
-    day = Count("pk", filter=Q(opened_at__gte=Now() - dt.timedelta(days=1)))
-    recent = young.order_by().aggregate(week=Count("pk"), day=day)
-    return Stats(total=sum(by_type.values()), last_24h=recent["day"], last_7d=recent["week"], by_type=by_type)
 
 
 def trends(fingerprints: Iterable[str], span: tuple[dt.timedelta, int] = HOURLY) -> dict[str, Trend]:

@@ -57,7 +57,6 @@ class DeadLetter(Acted):
         "type": "error_type",
         "entity": "entity_type",
         "class": "failure_class",
-        "what": "title",
         "family": "fingerprint",
         "tenant": "tenant",
         "attempts": "attempts__gte",
@@ -222,12 +221,12 @@ class FailureFamily(Acted):
         "type": "error_type",
         "class": "failure_class",
         "owner": "owner",
-        "what": "title",
+        "title": "title",
         "family": "fingerprint",
         "since": "first_seen_at__gte",
     }
     searches = ("message__icontains",)
-    noted = True
+    annotated = True
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.OPEN, editable=False)
