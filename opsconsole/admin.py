@@ -1,16 +1,34 @@
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.forms import AdminAuthenticationForm
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, User
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
+
+from apps.integrations import refusals
+from apps.integrations.clients import client_address
+from apps.integrations.models import AccessRefusal
 
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 """What decides over what a person may do: only superusers give it, so that nobody gives what they lack (S26)."""
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+
+
+class SignInForm(AdminAuthenticationForm):
+    """The stock form. A wrong name or password is noted with the address alone: people type one in place of the other."""
+
+    def get_invalid_login_error(self) -> ValidationError:
+        """Note it, and say what the stock form says."""
+        address = client_address(self.request) if self.request else ""
+        refusals.note(AccessRefusal.Reason.SIGN_IN, address=address, where="POST /admin/login/")
+        return super().get_invalid_login_error()
+
+
+admin.site.login_form = SignInForm
 
 
 @admin.register(User)

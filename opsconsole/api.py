@@ -160,6 +160,7 @@ def problem(request: HttpRequest, status: int, detail: str, **extra: Any) -> Htt
     """Return a refusal as the standard has it (RFC 9457): what is wrong, in one sentence, and what a program needs."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
     body |= {"instance": request.path} | ({"error": detail} if speaks_of_error(request) else {}) | extra
+    request.refused_as = extra.get("code", "")  # type: ignore[attr-defined] # read by the record of who was turned away
     response = HttpResponse(json.dumps(body, default=str), status=status, content_type="application/problem+json")
     if "retry_after" in extra:
         response["Retry-After"] = str(extra["retry_after"])

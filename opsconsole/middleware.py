@@ -10,6 +10,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from opsconsole import admittance
 from opsconsole.aliases import for_programs
 from opsconsole.api import problem
 from opsconsole.outages import RETRY_SECONDS, sentence
@@ -60,6 +61,30 @@ def api_answers(get_response: Respond) -> Respond:
     return respond
 
 
+def api_limits(get_response: Respond) -> Respond:
+    """On the API a client that sends too much is refused, and every answer says what is left. Whom we turn away is noted."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        response = _within_limits(request, get_response) if for_programs(request) else get_response(request)
+        if response.status_code in (401, 403, 429):
+            admittance.note_refusal(request, response.status_code)
+        return response
+
+    return respond
+
+
+def _within_limits(request: HttpRequest, get_response: Respond) -> HttpResponse:
+    standing = admittance.standing_of(request)
+    response = get_response(request) if standing.admitted else None
+    if response is not None and response.status_code == 401:
+        guessing = admittance.guessing(request)
+        standing, response = (standing, response) if guessing.admitted else (guessing, None)
+    response = response or admittance.too_many(request, standing)
+    for name, value in standing.headers.items():
+        response.headers.setdefault(name, value)
+    return response
+
+
 def _without_length(request: HttpRequest) -> HttpResponse | None:
     """Refuse a body that does not say how long it is: Django would take it for none."""
     if "Transfer-Encoding" not in request.headers:
@@ -76,7 +101,7 @@ def _as_problem(request: HttpRequest, page: HttpResponse) -> HttpResponse:
     fault = _("Something went wrong on our side. It is in our log.")
     other = _("The request cannot be read.") if page.status_code < 500 else fault
     answer = problem(request, page.status_code, words.get(page.status_code, other))
-    for name in ("Allow", "Retry-After"):
+    for name in ("Allow", "Retry-After", "RateLimit", "RateLimit-Policy"):
         if name in page.headers:
             answer[name] = page[name]
     return answer

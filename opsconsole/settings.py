@@ -98,6 +98,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "opsconsole.middleware.operations_time_zone",
     "opsconsole.middleware.DatabaseAway",
+    "opsconsole.middleware.api_limits",
 ]
 ROOT_URLCONF = "opsconsole.urls"
 WSGI_APPLICATION = "opsconsole.wsgi.application"

@@ -1,6 +1,7 @@
 """The cast: Ana may, Bia may look, Caio may not; and one demo company."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -9,7 +10,9 @@ from django.utils import translation
 from apps.actions.actors import Actor
 from apps.actions.running import run
 from apps.actions.selections import Selection
-from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations import admission
+from apps.integrations.admission import Limit
+from apps.integrations.models import CircuitBreaker, RateLimit, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT, Company, complete, refreshed, take
@@ -22,6 +25,13 @@ def english() -> Iterator[None]:
     """A request leaves its reader's language behind in the thread: each test begins in English again."""
     with translation.override("en"):
         yield
+
+
+@pytest.fixture(autouse=True)
+def roomy_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests come faster than people, and all from one address; those of the limits themselves ask for `real_limits`."""
+    roomy = {name: Limit(name, 1_000_000, 1) for name in RateLimit.Name.values}
+    monkeypatch.setattr(admission, "_limits", SimpleNamespace(now=lambda: roomy))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.actions.actors import Actor
-from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
+from apps.actions.admin import NOTHING, PolicyAdmin, ReadOnly, VerbAdmin, age, badge
 from apps.actions.admin.pages import Noun, Told, newest_first, told_item
 from apps.actions.models import history_of
 from apps.actions.running import database_now
@@ -21,7 +21,7 @@ from apps.actions.verbs import Acted
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.credentials import Credential, credential
 from apps.integrations.forms import ApiKeyForm, ServiceForm
-from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
+from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endpoint, RateLimit, Service
 from apps.integrations.panel import panel
 from apps.integrations.sites import missing_credentials
 from apps.jobs.admin import PausedColumns
@@ -334,6 +334,53 @@ def asked_at(key: ApiKey) -> dt.datetime:
 def link_to(key: ApiKey) -> str:
     """Return the address of a key's page."""
     return reverse("admin:integrations_apikey_change", args=[key.pk])
+
+
+@admin.register(RateLimit)
+class RateLimitAdmin(admin.ModelAdmin[RateLimit]):
+    """Rate limits of our own API: how many requests one client may send. A change holds within five seconds."""
+
+    list_display = ("who", "requests", "seconds")
+    fields = list_display
+    readonly_fields = ("who",)
+    actions = None
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Which limits there are, the code says."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: RateLimit | None = None) -> bool:
+        return False
+
+    @admin.display(description=gettext_lazy("who"), ordering="name")
+    def who(self, row: RateLimit) -> str:
+        return str(row)
+
+
+@admin.register(AccessRefusal)
+class AccessRefusalAdmin(ReadOnly, admin.ModelAdmin[AccessRefusal]):
+    """Whom we turned away, by the hour: only to be looked at."""
+
+    list_display = ("why", "who", "address", "where", "times", "first", "last")
+    list_display_links = None
+    list_filter = ("reason",)
+    search_fields = ("who__istartswith", "address__istartswith")
+    fields = list_display
+    actions = None
+    show_full_result_count = False
+    list_per_page = 50
+
+    @admin.display(description=gettext_lazy("reason"), ordering="reason")
+    def why(self, row: AccessRefusal) -> SafeString:
+        return badge("warning", str(row.get_reason_display()))
+
+    @admin.display(description=gettext_lazy("first"), ordering="first_at")
+    def first(self, row: AccessRefusal) -> str:
+        return age(row.first_at)
+
+    @admin.display(description=gettext_lazy("last"), ordering="last_at")
+    def last(self, row: AccessRefusal) -> str:
+        return age(row.last_at)
 
 
 def source_of(secret: Credential) -> str:

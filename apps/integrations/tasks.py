@@ -5,7 +5,7 @@ from django.db.models.functions import Now
 
 from apps.actions.running import step
 from apps.actions.tasks import wake
-from apps.integrations import breakers, keys, limits, probing
+from apps.integrations import breakers, keys, limits, probing, refusals
 from apps.integrations.models import Endpoint, Service
 
 
@@ -22,6 +22,7 @@ def sweep() -> None:
     breakers.make_missing()
     limits.free_again()
     keys.close_lapsed()
+    refusals.forget_old()
     step(Service.resume, Service.objects.filter(paused_until__lte=Now()))
     step(Endpoint.resume, Endpoint.objects.filter(paused_until__lte=Now()))
     if probing.wanted():

@@ -19,6 +19,7 @@ from apps.actions.permissions import require_view
 from apps.actions.selections import Selection
 from apps.actions.tasks import wake, wake_after
 from apps.actions.verbs import NotPermitted
+from apps.integrations.admission import HANDS_IN
 from apps.operations import intake
 from apps.operations.backlog import counts
 from apps.operations.models import PendingOperation
@@ -45,7 +46,7 @@ FURTHEST = 100_000
 """An offset beyond that walks too many rows: follow `next`."""
 
 
-@router.post("", response={202: Accepted}, summary="Hand in an operation")
+@router.post("", response={202: Accepted}, summary="Hand in an operation", openapi_extra=HANDS_IN)
 def hand_in(request: HttpRequest, response: HttpResponse, body: OperationIn) -> Status[Accepted]:
     """Take an operation in. It is kept from here on, and delivered as soon as its service lets it."""
     actor = _allowed(request)
@@ -55,7 +56,12 @@ def hand_in(request: HttpRequest, response: HttpResponse, body: OperationIn) -> 
     return Status(202, _accepted(operation))
 
 
-@router.post("/bulk", response={202: AcceptedMany}, summary="Hand in up to 1,000 operations, all or none")
+@router.post(
+    "/bulk",
+    response={202: AcceptedMany},
+    summary="Hand in up to 1,000 operations, all or none",
+    openapi_extra=HANDS_IN,
+)
 def hand_in_many(request: HttpRequest, body: OperationsIn) -> Status[AcceptedMany]:
     """Take operations in together. Where one of them cannot be, `errors` names it by its index, and none is."""
     actor = _allowed(request)

@@ -17,8 +17,8 @@ from tests.contracts.world import VERBS, legal_row, one, populate
 every_verb = pytest.mark.parametrize("verb", VERBS, ids=repr)
 every_face = pytest.mark.parametrize("face", FACES, ids=lambda face: face.__name__)
 
-ACCESS_LOG = {"integrations_apikey": "", "integrations_keyuse": ""}
-"""Who showed a key, and when, is noted whatever comes of it."""
+ACCESS_LOG = {"integrations_accessrefusal": "", "integrations_apikey": "", "integrations_keyuse": ""}
+"""Who showed a key, and who was turned away, is noted whatever comes of it."""
 
 
 @pytest.fixture(autouse=True)

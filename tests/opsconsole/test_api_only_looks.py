@@ -10,8 +10,8 @@ from tests.cast import Company
 from tests.opsconsole.test_api_root import calls
 
 pytestmark = pytest.mark.django_db
-KEPT_BY_READING = {"integrations_apikey", "integrations_keyuse"}
-"""When a key was last used, and from where, is noted."""
+KEPT_BY_READING = {"integrations_accessrefusal", "integrations_apikey", "integrations_keyuse"}
+"""The access log: when a key was last used and from where, and who was turned away."""
 
 
 def everything() -> dict[str, str]:

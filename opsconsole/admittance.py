@@ -1,0 +1,93 @@
+"""Before the API answers: has this client sent too much? After it: was it turned away? (S19)."""
+
+import re
+from functools import cache
+from typing import Any
+
+from django.db import Error
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from apps.integrations import keys, refusals
+from apps.integrations.admission import Standing, admit
+from apps.integrations.clients import client_address, neighbourhood
+from apps.integrations.models import AccessRefusal, RateLimit
+from opsconsole.api import api, problem
+from opsconsole.authentication import key_found, key_shown
+
+PARAMETER = re.compile(r"\\{\w+\\}")
+REASONS = {AccessRefusal.Reason.KEY_REQUIRED, AccessRefusal.Reason.INVALID_KEY, AccessRefusal.Reason.CLOSED_KEY}
+
+
+def standing_of(request: HttpRequest) -> Standing:
+    """Count a request: against its address, and against its key where it shows an open one."""
+    standing = admit(_address(request), RateLimit.Name.ADDRESS)
+    key = _open_key(request) if standing.admitted else None
+    return admit(f"key:{key.pk}", _limit_of(request)) if key else standing
+
+
+def too_many(request: HttpRequest, standing: Standing) -> HttpResponse:
+    """Refuse a request that comes too soon."""
+    words = ngettext(
+        "Too many requests: %(most)s in %(seconds)s seconds are allowed. Try again in %(wait)s second.",
+        "Too many requests: %(most)s in %(seconds)s seconds are allowed. Try again in %(wait)s seconds.",
+        standing.retry_after,
+    )
+    told = {"most": standing.limit.requests, "seconds": standing.limit.seconds, "wait": standing.retry_after}
+    return problem(request, 429, words % told, code="rate_limited", retry_after=standing.retry_after)
+
+
+def guessing(request: HttpRequest) -> Standing:
+    """Count a request that was turned away for its key: who guesses is soon not even told that it is wrong."""
+    return admit(_address(request), RateLimit.Name.TURNED_AWAY)
+
+
+def note_refusal(request: HttpRequest, status: int) -> None:
+    """Write down that a request was turned away, and by whom it came."""
+    address, match = client_address(request), request.resolver_match
+    who, where = _who(request), f"{request.method} /{match.route}" if match else ""
+    if status == 429:
+        refusals.note_flood(address=address, who=who, where=where)
+        return
+    code = getattr(request, "refused_as", "")
+    reason = code if code in REASONS else AccessRefusal.Reason.NOT_PERMITTED
+    refusals.note(reason, address=address, who=who, where=where)
+
+
+def _address(request: HttpRequest) -> str:
+    return f"address:{neighbourhood(client_address(request))}"
+
+
+def _open_key(request: HttpRequest) -> Any:
+    """Return the open key of a request; None, too, while the database is away, which the call itself will say."""
+    try:
+        key = key_found(request)
+    except Error:
+        return None
+    return key if key and key.opens else None
+
+
+def _limit_of(request: HttpRequest) -> str:
+    path = request.path if request.path.startswith("/api/") else f"/api{request.path}"
+    hands_in = request.method == "POST" and _handing_in().fullmatch(path)
+    return RateLimit.Name.HANDING_IN if hands_in else RateLimit.Name.READS_AND_VERBS
+
+
+@cache
+def _handing_in() -> re.Pattern[str]:
+    """Return what the paths look like by which work is handed in: the documentation marks them."""
+    paths = api.get_openapi_schema(path_prefix="/api/")["paths"]
+    marked = [path for path, calls in paths.items() if calls.get("post", {}).get("x-rate-limit")]
+    return re.compile("|".join(PARAMETER.sub("[^/]+", re.escape(path)) for path in marked))
+
+
+def _who(request: HttpRequest) -> str:
+    """Return whom a request says it is from: a key of ours, what another text that looks like one begins with, or a person."""
+    key, shown = getattr(request, "key", None), key_shown(request)
+    if key:
+        return str(key)
+    if shown:
+        return f"{shown[: len(keys.MARK) + 4]}…" if shown.startswith(keys.MARK) else _("no key of ours")
+    user = getattr(request, "user", None)
+    return user.get_username() if user is not None and user.is_authenticated else ""
