@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Expression
 from django.utils.module_loading import import_string
 
-from apps.actions.verbs import Acted, Given, Move, Verb, moves_of, nouns, states_of
+from apps.actions.verbs import Acted, FormVerb, Given, Move, Verb, moves_of, nouns, states_of
 
 ASKS = ("note", "reason", "until", "owner")
 
@@ -29,12 +29,15 @@ def _errors(model: type[Acted], move: Move) -> Iterator[CheckMessage]:
             yield Error(f"{move!r} sets {column!r}, which is no column that a move may set.", id="actions.E002")
     if move.then and not _imports(move.then):
         yield Error(f"{move!r} names then={move.then!r}, which cannot be imported.", id="actions.E003")
+    if isinstance(move, FormVerb) and move.fills and not _imports(move.fills):
+        yield Error(f"{move!r} names fills={move.fills!r}, which cannot be imported.", id="actions.E011")
     if isinstance(move, Verb):
         yield from _verb_errors(model, move)
 
 
 def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
-    for word in set(verb.asks) - set(ASKS):
+    own = isinstance(verb, FormVerb)  # its form asks for words of its own, and `fills` gives more
+    for word in set(verb.asks) - set(ASKS if not own else verb.asks):
         yield Error(f"{verb!r} asks for {word!r}.", hint=f"A verb asks for {', '.join(ASKS)}.", id="actions.E004")
     if not verb.help:
         yield Error(f"{verb!r} has no help.", hint="Say in one sentence what it does.", id="actions.E005")
@@ -42,7 +45,7 @@ def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
         yield Error(f"{verb!r} is paced, but {model.__name__} does not say what settles.", id="actions.E006")
     if verb.shows and not _imports(verb.shows):
         yield Error(f"{verb!r} names shows={verb.shows!r}, which cannot be imported.", id="actions.E010")
-    for word in _given(verb) - set(verb.asks):
+    for word in _given(verb) - set(verb.asks if not own else _given(verb)):
         yield Error(f"{verb!r} writes {word!r}, which it does not ask for.", id="actions.E007")
 
 

@@ -54,7 +54,7 @@ class PressForm(forms.Form):
         asked = {*verb.asks} if {"note", "reason"} & {*verb.asks} else {*verb.asks, "note"}
         if verb.paced and moving != 1:
             asked |= {"pace", "rate"}
-        for name in {*self.fields} - asked - {"key"}:
+        for name in {*self.fields} - asked - {"key", "seen"}:
             del self.fields[name]
         for name in {*self.fields} & {*verb.hints}:
             self.fields[name].help_text = str(verb.hints[name])

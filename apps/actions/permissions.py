@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
-from apps.actions.verbs import Acted, NotPermitted, Verb, nouns, verbs_of
+from apps.actions.verbs import Acted, NotPermitted, Verb, form_verbs_of, nouns, verbs_of
 
 GROUPS = ("Viewer", "Operator", "Supervisor")
 """Viewer looks; Operator looks and takes every verb that is not marked as dangerous; Supervisor takes all of them."""
@@ -50,7 +50,8 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
     groups = {name: Group.objects.get_or_create(name=name)[0] for name in GROUPS}
     for model in nouns():
         if model._meta.app_label == sender.label:
-            made = [_ship(model, verb, groups) for verb in verbs_of(model).values()]
+            verbs = [*verbs_of(model).values(), *form_verbs_of(model).values()]
+            made = [_ship(model, verb, groups) for verb in verbs]
             if all(made):  # the noun is new here
                 _ship_given(model, "view", groups.values())
                 if model.annotated:

@@ -34,12 +34,14 @@ from apps.actions.shown import collecting
 from apps.actions.verbs import (
     WRONG_STATE,
     Acted,
+    FormVerb,
     Invalid,
     Move,
     NotFound,
     Refused,
     Step,
     Verb,
+    form_verbs_of,
     kind_of,
     moves_of,
     nouns,
@@ -120,7 +122,7 @@ def _counted(verb: Move, rows: QuerySet[Any]) -> tuple[int, Counter[str]]:
 
 def refusals(model: type[Acted], ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
     """Say of each row why each verb would refuse it, by the condition that `run` uses; empty words: it may move."""
-    verbs = verbs_of(model)
+    verbs = verbs_of(model) | form_verbs_of(model)
     rows = model._default_manager.filter(pk__in=ids)
     numbers = rows.annotate(**{f"refusal_{name}": verb.refusal() for name, verb in verbs.items()})
     told: dict[UUID, dict[str, str]] = {}
@@ -277,9 +279,9 @@ def release(record: ActionRun, limit: int, moving: int | None = None) -> bool:
     last = None if moving is None else _nth_legal(verb, rows, moving)
     if last is not None:
         rows = rows.filter(pk__lte=last)
-    move = statements.move_led if verb.model.leads else statements.move
+    who: dict[str, Any] = {"run_id": record.pk, "actor_name": record.actor_name}
     with transaction.atomic(), override(record.language):
-        looked_at = move(verb, rows, limit=limit, given=record.given, run_id=record.pk, actor_name=record.actor_name)
+        looked_at = statements.move_any(verb, rows, limit=limit, given=record.given, **who)
         progress = _progress(record, verb, looked_at)
     for name, value in progress.items():  # only now: a batch that was rolled back is looked at again
         setattr(record, name, value)
@@ -365,7 +367,14 @@ def _already(asked: _Asking) -> ActionRun | None:
             return _same(known, asked)
     over = asked.selection.digest()
     runs = ActionRun.objects.filter(kind=kind_of(asked.verb.model), verb=asked.verb.name, status__in=ActionRun.OPEN)
-    return runs.filter(over=over).first() if over else None
+    under_way = runs.filter(over=over).first() if over else None
+    if under_way and isinstance(asked.verb, FormVerb) and under_way.given != asked.answers:
+        raise Refused(
+            _("%(verb)s is under way over the same rows, with something else: let it end, or cancel it first.")
+            % {"verb": asked.verb.label},
+            action_run=str(under_way.pk),
+        )
+    return under_way
 
 
 def _same(known: ActionRun, asked: _Asking) -> ActionRun:

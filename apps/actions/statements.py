@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
-from apps.actions.verbs import Given, Lead, Move, Moved, kind_of
+from apps.actions.verbs import FormVerb, Given, Lead, Move, Moved, kind_of
 
 _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """NUL as JSON writes it, and not a backslash before the letters u0000."""
@@ -75,6 +75,28 @@ def move(
     return looked_at
 
 
+def move_filled(verb: FormVerb, rows: QuerySet[Any], *, limit: int, given: Mapping[str, Any], **how: Any) -> list[Row]:
+    """Do `move` for a verb whose values are found row by row: the rows are locked first, read, and then moved."""
+    locked = rows.annotate(refusal=verb.refusal()).order_by("pk").select_for_update(of=("self",), no_key=True)
+    picked = list(locked[:limit])
+    looked_at = {row.pk: Row(row.pk, row.status, row.refusal) for row in picked}
+    found: Mapping[UUID, Any] = import_string(verb.fills)([row for row in picked if row.refusal is None], given)
+    stays = {key: values for key, values in found.items() if isinstance(values, str)}
+    each = {key: values for key, values in found.items() if key not in stays}
+    moved = move(verb, verb.model._base_manager.filter(pk__in=list(each)), limit=limit, given=given, each=each, **how)
+    looked_at |= {row.id: row for row in moved}
+    return [row._replace(refusal=stays.get(key, row.refusal)) for key, row in looked_at.items()]
+
+
+def move_any(verb: Move, rows: QuerySet[Any], *, limit: int, **how: Any) -> list[Row]:
+    """Move rows the way that their verb asks for: after those that lead them, by values of their own, or at once."""
+    if verb.model.leads:
+        return move_led(verb, rows, limit=limit, **how)
+    if isinstance(verb, FormVerb):
+        return move_filled(verb, rows, limit=limit, **how)
+    return move(verb, rows, limit=limit, **how)
+
+
 def move_led(verb: Move, rows: QuerySet[Any], *, limit: int, **how: Any) -> list[Row]:
     """Do `move` for a noun whose rows follow others: the leading rows move first, the following ones by their `then`."""
     picked = rows.annotate(refusal=verb.refusal()).order_by("pk").values_list("pk", "status", "refusal")[:limit]
@@ -84,13 +106,15 @@ def move_led(verb: Move, rows: QuerySet[Any], *, limit: int, **how: Any) -> list
     for lead in leads_of(verb, verb.model._base_manager.filter(pk__in=legal)):
         followers = lead.followers
         leading = lead.rows.model._base_manager.filter(pk__in=list(followers))
-        led = {row.id: row for row in move(lead.verb, leading, limit=limit, **how)} if followers else {}
-        stays |= {followers[source]: _why_not_led(lead.verb, row) for source, row in led.items()}
+        led = move_any(lead.verb, leading, limit=limit, **how) if followers else []
+        stays |= {followers[row.id]: _why_not_led(lead.verb, row) for row in led}
     return [row._replace(refusal=stays.get(key, row.refusal)) for key, row in looked_at.items()]
 
 
 def _why_not_led(verb: Move, leading: Row) -> str | None:
-    return None if leading.refusal is None else verb.why_not(int(leading.refusal), leading.status)
+    if leading.refusal is None or isinstance(leading.refusal, str):
+        return leading.refusal
+    return verb.why_not(leading.refusal, leading.status)
 
 
 def gone() -> str:

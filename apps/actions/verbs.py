@@ -169,6 +169,20 @@ class Verb(Move):
         return f"{self.name}_{self.model._meta.model_name}"
 
 
+class FormVerb(Verb):
+    """A verb that needs more than the words a verb may ask for: an ordinary form, and the same record in the end.
+
+    `page` is the name of that form's page in the admin; no other face offers it by itself. `fills` is the dotted path
+    of a function `(rows, given)` that gets locked rows and returns, for each, the values that `sets` takes as `Given`,
+    or the sentence that refuses it. `asks` may name words of its own, which the form fills in.
+    """
+
+    def __init__(self, label: Words, *, page: str, fills: str = "", **verb: Any) -> None:
+        super().__init__(label, **verb)
+        self.page = page
+        self.fills = fills
+
+
 class Step(Move):
     """A step that only workers take: it is never offered to people and needs no permission."""
 
@@ -258,8 +272,17 @@ class Acted(models.Model):
 
 
 def verbs_of(model: type[models.Model]) -> dict[str, Verb]:
-    """Return the verbs of a model by name, in the order of their declaration."""
-    return {name: value for name, value in vars(model).items() if isinstance(value, Verb)}
+    """Return the verbs of a model by name, in the order of their declaration; those with a form of their own apart."""
+    return {name: value for name, value in vars(model).items() if isinstance(value, Verb) and not _has_form(value)}
+
+
+def form_verbs_of(model: type[models.Model]) -> dict[str, FormVerb]:
+    """Return the verbs of a model that have a form of their own, by name."""
+    return {name: value for name, value in vars(model).items() if isinstance(value, FormVerb)}
+
+
+def _has_form(verb: Verb) -> bool:
+    return isinstance(verb, FormVerb)
 
 
 def moves_of(model: type[models.Model]) -> dict[str, Move]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
@@ -71,8 +71,17 @@ def sources() -> list[type[Acted]]:
 
 
 def _lead(model: Any, verb: Move, letters: QuerySet[Any]) -> Lead:
-    leading = getattr(model, model.dead_letter_verbs[verb.name])
+    named = model.dead_letter_verbs.get(verb.name)
+    leading = getattr(model, named) if named else _staying(model, verb)
     return Lead(leading, model._default_manager.filter(pk__in=letters.values("source_id")), letters, by="source_id")
+
+
+def _staying(model: type[Acted], verb: Move) -> Move:
+    """Return the move of a kind of work that has no such verb: it refuses every row, in a sentence."""
+    words = _("%(plural)s have no such verb") % {"plural": model._meta.verbose_name_plural}
+    stays = Move(verb.label, unless=[(Q(pk__isnull=False), words)])
+    stays.__set_name__(model, verb.name)
+    return stays
 
 
 def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:

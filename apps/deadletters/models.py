@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id, short
-from apps.actions.verbs import Acted, Given, Step, Verb
+from apps.actions.verbs import Acted, FormVerb, Given, Step, Verb
 from apps.deadletters.failures import TRANSIENT, FailureClass
 
 YEAR = 365 * 24 * 60
@@ -125,6 +125,15 @@ class DeadLetter(Acted):
         target=Status.UNRESOLVED,
         sets={"archived_at": None, "archive_reason": ""},
         help=_("Bring it back into the inbox."),
+    )
+    edit = FormVerb(
+        _("Edit and retry"),
+        page="operations_pendingoperation_edit",
+        sources=[Status.UNRESOLVED],
+        target=Status.RETRYING,
+        asks=["reason", "rule"],
+        paced=True,
+        help=_("Change what its source sends, and send it again now under the same key."),
     )
     follow_retry = Step(_("Retry"), sources=[Status.UNRESOLVED, Status.RETRYING], target=Status.RETRYING)
     """The source is on its way again."""

@@ -73,7 +73,7 @@ def masked_headers(headers: Mapping[str, str]) -> dict[str, str]:
 def masked(value: Any, secrets: Iterable[str] = ()) -> Any:
     """Return JSON data with everything masked in it: what a secret's name leads to, and each text by itself."""
     if isinstance(value, Mapping):
-        return {key: HIDDEN if _secret(key) and item else masked(item, secrets) for key, item in value.items()}
+        return {key: HIDDEN if is_secret(key) and item else masked(item, secrets) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [masked(item, secrets) for item in value]
     if isinstance(value, str):
@@ -102,7 +102,8 @@ def _shown(name: str) -> bool:
     return name in SHOWN_HEADERS or "ratelimit" in name
 
 
-def _secret(name: object) -> bool:
+def is_secret(name: object) -> bool:
+    """Say whether what stands under a name is a secret."""
     return _HUSHED.fullmatch(str(name)) is not None
 
 

@@ -3,8 +3,8 @@ from urllib.parse import urljoin
 
 from django.conf import settings
 from django.contrib import admin
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -15,6 +15,7 @@ from apps.actions.models import history_of
 from apps.actions.verbs import kind_of
 from apps.deadletters.models import DeadLetter
 from apps.operations.backlog import counts
+from apps.operations.edit_pages import edit_view, told_versions
 from apps.operations.models import Attempt, PendingOperation
 
 ATTEMPTS_SHOWN = 100
@@ -26,6 +27,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
 
     list_display = ("operation", "state", "service", "error", "tries", "made", "row_verbs")
     list_select_related = ("service",)
+    change_form_template = "operations/change_form.html"
     search_help_text = gettext_lazy("Words of the error, the id, the entity's id or the id at the service.")
     fieldsets = (
         (None, {"fields": ("error", "failure", "by_field", "remote", "looked_up", "settled", "letter")}),
@@ -58,12 +60,22 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         base = settings.RUNBOOKS_URL
         return [(words, urljoin(base, where) if base else "") for words, where in self.documents]
 
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view(self.edit_view)
+        return [path("edit/", view, name="operations_pendingoperation_edit"), *super().get_urls()]
+
+    def edit_view(self, request: HttpRequest) -> HttpResponse:
+        """Edit and retry: one payload, or many by a rule."""
+        return edit_view(self.admin_site, request)
+
     def state_counts(self) -> dict[str, tuple[int | None, bool]]:
         """The database keeps these counts exactly: nothing is scanned."""
         return {status: (count, False) for status, count in counts().items()}
 
     def told(self, request: HttpRequest, row: PendingOperation) -> Told:
-        return super().told(request, row) | {"lead": self._lead(row), "payload": row.payload}
+        told = {"lead": self._lead(row), "payload": row.payload, "versions": told_versions(row)}
+        told["may_edit"] = "edit" in self.forms_permitted(request)
+        return super().told(request, row) | told
 
     def _lead(self, row: PendingOperation) -> str:
         if row.archived_at:

@@ -9,7 +9,7 @@ from django.utils.translation import pgettext_lazy
 
 from apps.actions.leases import RELEASED, Leased
 from apps.actions.models import new_id, short
-from apps.actions.verbs import Given, Step, Verb
+from apps.actions.verbs import FormVerb, Given, Step, Verb
 from apps.deadletters.failures import FailureClass
 from apps.integrations.models import MappingVersion, Service
 from apps.jobs.models import Queue, Tenant
@@ -78,7 +78,13 @@ class PendingOperation(Leased):
     """The column that a search of dead letters looks through, and that their pages show, masked."""
     dead_letter_mask = "apps.integrations.masking.masked"
     """What masks it."""
-    dead_letter_verbs = {"retry": "retry", "resolve": "resolve", "archive": "archive", "restore": "restore"}
+    dead_letter_verbs = {
+        "retry": "retry",
+        "resolve": "resolve",
+        "archive": "archive",
+        "restore": "restore",
+        "edit": "edit",
+    }
     """Which of its verbs a dead letter's verbs run."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -223,6 +229,20 @@ class PendingOperation(Leased):
         sources=[Status.COMPLETED, Status.FAILED],
         sets={"confirm_asked_at": Now()},
         help=_("Ask the service whether it is really there, by our reference. Nothing is changed (S0-26)."),
+    )
+
+    edit = FormVerb(
+        _("Edit and retry"),
+        page="operations_pendingoperation_edit",
+        sources=[Status.FAILED],
+        unless=[ARCHIVED, AMBIGUOUS],
+        target=Status.PENDING,
+        sets={"payload": Given("payload"), "due_at": Now()},
+        asks=["reason", "rule"],
+        fills="apps.operations.editing.filled",
+        then="apps.operations.editing.edited",
+        paced=True,
+        help=_("Change what is sent, and send it again now under the same key. Every earlier payload is kept."),
     )
 
     claim = Step(_("Claim"), sources=[Status.PENDING], target=Status.PROCESSING)
@@ -379,6 +399,49 @@ class PendingOperation(Leased):
 
     def __str__(self) -> str:
         return f"{self.operation_type} {short(self.pk)}"
+
+
+class PayloadVersion(models.Model):
+    """A payload that an operation has had. The first was handed in, each later one came of an edit; the last is sent."""
+
+    id = models.BigAutoField(primary_key=True)
+    operation = models.ForeignKey(
+        PendingOperation, models.CASCADE, related_name="versions", db_index=False, verbose_name=_("operation")
+    )
+    number = models.PositiveIntegerField(_("version"))
+    payload = models.JSONField(_("payload"))
+    made_by = models.CharField(_("made by"), max_length=150, blank=True, default="")
+    made_at = models.DateTimeField(_("made at"), db_default=Now())
+    reason = models.TextField(_("reason"), blank=True, default="")
+    run_id = models.UUIDField(_("action run"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("payload version")
+        verbose_name_plural = _("payload versions")
+        ordering = ("operation", "number")
+        constraints = [models.UniqueConstraint(name="payloadversion_number", fields=["operation", "number"])]
+
+    def __str__(self) -> str:
+        return f"{self.operation_id} {self.number}"
+
+
+class EditRule(models.Model):
+    """What an edit makes of payloads: a JSON Patch. Its id comes of its content, so the same form sent twice is one run.
+
+    `version` is that of the one row it was written for; a rule for many has none.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    patch = models.JSONField(_("rule"))
+    version = models.CharField(max_length=40, blank=True, default="")
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("rule of an edit")
+        verbose_name_plural = _("rules of edits")
+
+    def __str__(self) -> str:
+        return str(self.pk)
 
 
 class Attempt(models.Model):

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, TypeVar, cast
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -34,11 +35,13 @@ from apps.actions.selections import Selection
 from apps.actions.shown import Shown
 from apps.actions.verbs import (
     Acted,
+    FormVerb,
     Invalid,
     NotFound,
     NotPermitted,
     Refused,
     Verb,
+    form_verbs_of,
     kind_of,
     moves_of,
     state_label,
@@ -102,13 +105,19 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         actor = Actor.of_user(request.user)
         return {name: verb for name, verb in self.verbs.items() if _may(actor, verb)}
 
+    def forms_permitted(self, request: HttpRequest) -> dict[str, FormVerb]:
+        """Return the verbs with a form of their own that the reader may take."""
+        actor = Actor.of_user(request.user)
+        return {name: verb for name, verb in form_verbs_of(self.model).items() if _may(actor, verb)}
+
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return the rows that the reader may see."""
         return cast("Any", self.model._default_manager).visible_to(Actor.of_user(request.user))
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Offer each permitted verb for the ticked rows."""
-        return {name: (self.run_on_ticked, name, verb.label) for name, verb in self.permitted(request).items()}
+        offered = {**self.permitted(request), **self.forms_permitted(request)}
+        return {name: (self.run_on_ticked, name, verb.label) for name, verb in offered.items()}
 
     def get_list_filter(self, request: HttpRequest) -> Any:
         """Offer each filter word of the noun."""
@@ -206,11 +215,21 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         index = request.POST.get("index", "0")
         name = names[int(index)] if index.isdecimal() and int(index) < len(names) else ""
         ids = request.POST.getlist(ACTION_CHECKBOX_NAME)
-        if name not in self.verbs or not (ids or request.POST.get("select_across") == "1"):
+        forms = form_verbs_of(self.model)
+        if name not in {*self.verbs, *forms} or not (ids or request.POST.get("select_across") == "1"):
             messages.warning(request, _("Tick the rows first, or choose all that match. Nothing was done."))
             return HttpResponseRedirect(request.get_full_path())
         across = request.POST.get("select_across") == "1"
+        if name in forms:
+            return self._lead_to_form(request, forms[name], across)
         return self._answer(request, self.verbs[name], request.GET if across else None, () if across else ids)
+
+    def _lead_to_form(self, request: HttpRequest, verb: FormVerb, across: bool) -> HttpResponse:
+        """Lead to the verb's own form: with the words of the list, or with its ticked rows, posted on as they are."""
+        if across:
+            words = {word: str(request.GET[word]) for word in request.GET if word not in NOT_FILTERS}
+            return HttpResponseRedirect(form_url(verb, **words))
+        return HttpResponse(status=307, headers={"Location": form_url(verb)})
 
     # One verb: look, press, be refused
 
@@ -341,10 +360,15 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         """Return the verbs of a row: legal ones, and the others with why not."""
         why = refusals(self.model, [row.pk]).get(row.pk, {})
         key = token_hex(16)
-        return [
+        pressed = [
             self.told_verb(verb, row, why.get(name, ""), [("key", key), ("back", request.path)])
             for name, verb in self.permitted(request).items()
         ]
+        filled_in = [
+            self.told_verb(verb, row, why.get(name, "")) | {"link": form_url(verb, id=str(row.pk))}
+            for name, verb in self.forms_permitted(request).items()
+        ]
+        return [*pressed, *filled_in]
 
     def told_verb(self, verb: Verb, row: Any, refusal: str = "", fields: Iterable[tuple[str, str]] = ()) -> Told:
         """Return a verb of a row as templates read it."""
@@ -407,6 +431,11 @@ class PolicyAdmin(VerbAdmin[Noun]):
     def has_delete_permission(self, request: HttpRequest, obj: Noun | None = None) -> bool:
         """Ask for Django's permission."""
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
+
+
+def form_url(verb: FormVerb, **words: str) -> str:
+    """Return the address of a verb's own form, for the rows that the words select."""
+    return f"{reverse(f'admin:{verb.page}')}?{urlencode({'kind': kind_of(verb.model), **words})}"
 
 
 RUNS_SEARCHED = 200
