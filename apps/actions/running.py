@@ -122,7 +122,7 @@ def _counted(verb: Move, rows: QuerySet[Any]) -> tuple[int, Counter[str]]:
 
 def refusals(model: type[Acted], ids: Sequence[UUID]) -> dict[UUID, dict[str, str]]:
     """Say of each row why each verb would refuse it, by the condition that `run` uses; empty words: it may move."""
-    verbs = verbs_of(model) | form_verbs_of(model)
+    verbs = {**verbs_of(model), **form_verbs_of(model)}
     rows = model._default_manager.filter(pk__in=ids)
     numbers = rows.annotate(**{f"refusal_{name}": verb.refusal() for name, verb in verbs.items()})
     told: dict[UUID, dict[str, str]] = {}

@@ -10,7 +10,7 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 
 from apps.actions.selections import closest
-from apps.actions.verbs import Acted, Invalid, nouns, slug_of, verbs_of
+from apps.actions.verbs import Acted, Invalid, Verb, form_verbs_of, nouns, slug_of, verbs_of
 
 ANY = "*"
 VIEW, ADD = "view", "add"
@@ -64,7 +64,7 @@ def _check(scope: str) -> None:
 def _permissions(scope: str) -> frozenset[str]:
     """Return the permissions that a scope lets through; none for one that is no longer declared."""
     noun, _colon, action = scope.partition(":")
-    looked_at = [_actions(model)[VIEW] for model in _meant(noun) if action in verbs_of(model)]
+    looked_at = [_actions(model)[VIEW] for model in _meant(noun) if action in _verbs(model)]
     return _named(scope).union(looked_at)
 
 
@@ -90,4 +90,8 @@ def _actions(model: type[Acted]) -> dict[str, str]:
     options = model._meta
     own = [VIEW, *([ADD] if model.taken_in else [])]
     stock = {action: f"{options.app_label}.{action}_{options.model_name}" for action in own}
-    return stock | {name: verb.permission for name, verb in verbs_of(model).items()}
+    return stock | {name: verb.permission for name, verb in _verbs(model).items()}
+
+
+def _verbs(model: type[Acted]) -> dict[str, Verb]:
+    return {**verbs_of(model), **form_verbs_of(model)}
