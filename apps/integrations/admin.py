@@ -1,11 +1,15 @@
 import datetime as dt
 from typing import Any, cast
+from urllib.parse import urlencode
+from uuid import UUID
 
-from django.contrib import admin
-from django.db import models
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.urls import reverse
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db import models, transaction
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.shortcuts import get_object_or_404, render
+from django.template.loader import render_to_string
+from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -18,12 +22,16 @@ from apps.actions.models import history_of
 from apps.actions.running import database_now
 from apps.actions.shown import Shown
 from apps.actions.verbs import Acted
+from apps.integrations.bodies import Unreadable
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.credentials import Credential, credential
+from apps.integrations.editing import EndpointForm, fields_of_rows
 from apps.integrations.forms import ApiKeyForm, ServiceForm
-from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endpoint, RateLimit, Service
+from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endpoint, MappingVersion, RateLimit, Service
 from apps.integrations.panel import panel
+from apps.integrations.routing import newest_versions
 from apps.integrations.sites import missing_credentials
+from apps.integrations.trials import changed, compared, differences, pasted
 from apps.jobs.admin import PausedColumns
 from apps.jobs.backlog import backlogs
 
@@ -31,6 +39,12 @@ USES_SHOWN = 100
 """So many addresses of a key are listed, the latest first."""
 GUARDED = ("connector", "base_url", "credentials", "allowed_networks")
 """Where our secrets go and which, and what of our own network is reached: only for superusers."""
+
+TRIED = ("source", "event_type", "condition", "service", "operation_type", "tenant_expression", "entity_id_expression")
+"""The fields beside the mapping that decide what becomes of an event."""
+VERSIONS_SHOWN = 50
+OPERATIONS = "admin:operations_pendingoperation_changelist"
+"""Where the operations are that a version made; they stand above this app."""
 
 
 class BreakerPages(PolicyAdmin[Noun]):
@@ -211,16 +225,172 @@ class CircuitBreakerAdmin(BreakerPages[CircuitBreaker]):
 
 
 @admin.register(Endpoint)
-class EndpointAdmin(PausedColumns, VerbAdmin[Endpoint]):
-    """Endpoints: what an event becomes, by which mapping (S1-97, S1-98)."""
+class EndpointAdmin(PausedColumns, PolicyAdmin[Endpoint]):
+    """Endpoints: what an event becomes, by which mapping, and what it was before (S1-96 to S1-98)."""
 
-    list_display = ("slug", "state", "takes", "service", "operation_type", "row_verbs")
+    form = EndpointForm
+    list_display = ("slug", "state", "takes", "becomes", "version", "paused", "row_verbs")
     list_select_related = ("service",)
-    fields = ("name", "source", "event_type", "condition", "service", "operation_type", "queue", "paused")
+    fieldsets = (
+        (None, {"fields": ("slug", "name")}),
+        (gettext_lazy("Which events"), {"fields": ("source", "event_type", "condition")}),
+        (
+            gettext_lazy("Which operation"),
+            {
+                "fields": (
+                    "service",
+                    "operation_type",
+                    "queue",
+                    "entity_id_expression",
+                    "tenant",
+                    "tenant_expression",
+                )
+            },
+        ),
+        (gettext_lazy("How its fields are filled"), {"fields": ("mapping", "note", "based_on")}),
+    )
+    told_fields = (
+        "slug",
+        "name",
+        "paused",
+        "takes",
+        "condition",
+        "becomes",
+        "queue",
+        "entity_id_expression",
+        "tenant",
+        "tenant_expression",
+        "mapping_table",
+    )
+    """What is shown to whoever may only look."""
+
+    class Media:
+        js = ("console/mapping.js",)
+
+    def get_urls(self) -> list[Any]:
+        """Add the trial of a mapping, and the page of its versions."""
+        wrap = self.admin_site.admin_view
+        return [
+            path("trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
+            path("<uuid:key>/trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
+            path("<uuid:key>/versions/", wrap(self.versions_view), name="integrations_endpoint_versions"),
+            *super().get_urls(),
+        ]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Endpoint | None = None) -> bool:
+        """Operations name its versions: it is paused, and stays."""
+        return False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
+        if self._may_edit(request, obj):
+            return self.fieldsets
+        return ((None, {"fields": self.told_fields}),)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Endpoint | None = None) -> Any:
+        if not self._may_edit(request, obj):
+            return self.told_fields
+        return ("slug",) if obj else ()
+
+    def _may_edit(self, request: HttpRequest, obj: Endpoint | None) -> bool:
+        return self.has_change_permission(request, obj) if obj else self.has_add_permission(request)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer the services, queues and tenants that there are; they are edited on pages of their own."""
+        return (
+            db_field.formfield(**kwargs)
+            if db_field.is_relation
+            else super().formfield_for_dbfield(db_field, request, **kwargs)
+        )
+
+    # The list
+
+    def complete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
+        super().complete_rows(request, rows)
+        versions = newest_versions(rows)
+        for row in rows:
+            row.newest = versions.get(row.pk)
 
     @admin.display(description=gettext_lazy("takes"))
     def takes(self, row: Endpoint) -> str:
-        return f"{row.source or '*'}: {row.event_type}"
+        if not row.source:
+            return row.event_type
+        return _("%(type)s from %(source)s") % {"type": row.event_type, "source": row.source}
+
+    @admin.display(description=gettext_lazy("makes"))
+    def becomes(self, row: Endpoint) -> str:
+        return _("%(operation)s at %(service)s") % {"operation": row.operation_type, "service": row.service}
+
+    @admin.display(description=gettext_lazy("version"))
+    def version(self, row: Endpoint) -> str:
+        newest: MappingVersion | None = getattr(row, "newest", None)
+        return str(newest.number) if newest else NOTHING
+
+    @admin.display(description=gettext_lazy("mapping"))
+    def mapping_table(self, row: Endpoint) -> str:
+        newest = row.mapping
+        return render_to_string(
+            "integrations/rules.html", {"differences": differences({}, newest.fields if newest else {})}
+        )
+
+    # One endpoint
+
+    def told(self, request: HttpRequest, row: Endpoint) -> Told:
+        lead = _("Paused: %(reason)s") % {"reason": row.paused_reason} if row.paused_at else ""
+        return super().told(request, row) | {"lead": lead}
+
+    def timeline(self, row: Endpoint) -> list[Told]:
+        """Its own history and the versions of its mapping."""
+        url = reverse("admin:integrations_endpoint_versions", args=[row.pk])
+        made = [told_version(version, url) for version in row.versions.order_by("-number")[:VERSIONS_SHOWN]]
+        return newest_first([*super().timeline(row), *made])
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show or save the form. Two who save at once come one after the other, and the second is told of the first."""
+        with transaction.atomic():
+            if request.method == "POST" and object_id:
+                rows = [row.pk for row in [self.get_object(request, object_id)] if row]
+                Endpoint.objects.select_for_update(of=("self",)).filter(pk__in=rows).first()
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def save_model(self, request: HttpRequest, obj: Endpoint, form: Any, change: bool) -> None:
+        """Save the endpoint; a changed mapping becomes its next version."""
+        super().save_model(request, obj, form, change)
+        obj.mapped_by(form.cleaned_data["mapping"], request.user.get_username(), form.cleaned_data["note"])
+
+    def trial_view(self, request: HttpRequest, key: UUID | None = None) -> HttpResponse:
+        """Show what the form's mapping makes of an event. Nothing is kept."""
+        row = get_object_or_404(Endpoint, pk=key) if key else None
+        if not self._may_edit(request, row):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        form = EndpointForm(request.POST, instance=row or Endpoint())
+        return render(request, "integrations/trial.html", told_trial(form, request.POST.get("pasted", "")))
+
+    def versions_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
+        """Show the versions of a mapping, each with what it changed; put an old one in force again where it was pressed."""
+        row = get_object_or_404(Endpoint, pk=key)
+        if not self.has_view_permission(request, row):
+            raise PermissionDenied
+        if request.method == "POST":
+            return self._again(request, row)
+        may = self.has_change_permission(request, row)
+        context = {"endpoint": row, "opts": self.opts, "versions": told_versions(row), "may": may}
+        return render(request, "integrations/versions.html", self.admin_site.each_context(request) | context)
+
+    def _again(self, request: HttpRequest, row: Endpoint) -> HttpResponse:
+        if not self.has_change_permission(request, row):
+            raise PermissionDenied
+        number = request.POST.get("number", "")
+        old = get_object_or_404(row.versions, number=int(number) if number.isdecimal() and len(number) < 9 else 0)
+        note = _("Version %(number)s again") % {"number": old.number}
+        made = row.mapped_by(old.fields, request.user.get_username(), note)
+        self.log_change(request, row, note)
+        told = {"number": made.number, "old": old.number}
+        messages.success(request, _("Version %(number)s is in force: it says what version %(old)s said.") % told)
+        return HttpResponseRedirect(request.path)
 
 
 @admin.register(ApiKey)
@@ -390,3 +560,49 @@ def source_of(secret: Credential) -> str:
     if secret.needs_restart:
         return _("stands in the environment: a new one needs a restart")
     return _("stands in a secret file: a new one is read by itself")
+
+
+def told_trial(form: EndpointForm, text: str) -> Told:
+    """Return what a form's mapping makes of a pasted event, as the page reads it."""
+    form.is_valid()
+    endpoint = form.instance
+    wrong = [
+        f"{form.fields[name].label}: {' '.join(map(str, form.errors[name]))}" for name in TRIED if name in form.errors
+    ]
+    if wrong or not text.strip():
+        return {"wrong": wrong}
+    try:
+        sample = pasted(text, endpoint.source, endpoint.event_type)
+    except Unreadable as error:
+        return {"wrong": [str(error)]}
+    fields, _twice = fields_of_rows(form["mapping"].data)
+    found = compared(endpoint, fields, form.newest, sample)
+    return {"found": found, "endpoint": endpoint, "newest": form.newest, "payload": found.trial.mapped.payload}
+
+
+def told_version(version: MappingVersion, url: str) -> Told:
+    """Return a version of a mapping as the timeline reads it."""
+    return {
+        "at": version.made_at,
+        "kind": "action",
+        "label": _("Mapping version %(number)s") % {"number": version.number},
+        "who": version.made_by,
+        "detail": version.note or _("Without a note."),
+        "url": url,
+        "link": _("See what changed"),
+    }
+
+
+def told_versions(row: Endpoint) -> list[Told]:
+    """Return the newest versions, each with what it changed of the one before."""
+    versions = list(row.versions.order_by("-number")[: VERSIONS_SHOWN + 1])
+    before = [*(version.fields for version in versions[1:]), {}]
+    return [
+        {
+            "version": version,
+            "differences": changed(differences(old, version.fields)),
+            "current": not place,
+            "operations_url": f"{reverse(OPERATIONS)}?{urlencode({'mapping': version.name})}",
+        }
+        for place, (version, old) in enumerate(zip(versions[:VERSIONS_SHOWN], before, strict=False))
+    ]

@@ -175,14 +175,20 @@ def rules_of(fields: Any) -> list[Rule]:
 
     Raises `WrongMapping` with a sentence for each target that is wrong.
     """
-    if not isinstance(fields, dict) or not fields:
-        raise WrongMapping({"": _("A mapping is an object with one entry for each field of the payload.")})
-    if len(fields) > MOST_FIELDS:
-        raise WrongMapping({"": _("A mapping has at most %(most)s fields.") % {"most": MOST_FIELDS}})
-    errors = {target: why for target, entry in fields.items() if (why := _wrong(str(target), entry, fields))}
+    rules, errors = parted(fields)
     if errors:
         raise WrongMapping(errors)
-    return [_rule(target, entry) for target, entry in fields.items()]
+    return rules
+
+
+def parted(fields: Any) -> tuple[list[Rule], dict[str, str]]:
+    """Return the rules of a mapping that can be read, and a sentence for each target that is wrong."""
+    if not isinstance(fields, dict) or not fields:
+        return [], {"": _("A mapping is an object with one entry for each field of the payload.")}
+    if len(fields) > MOST_FIELDS:
+        return [], {"": _("A mapping has at most %(most)s fields.") % {"most": MOST_FIELDS}}
+    errors = {str(target): why for target, entry in fields.items() if (why := _wrong(str(target), entry, fields))}
+    return [_rule(target, entry) for target, entry in fields.items() if target not in errors], errors
 
 
 def fields_of(rules: Sequence[Rule]) -> dict[str, Any]:

@@ -45,6 +45,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
             "admin:integrations_integrationevent_changelist",
             "integrations.view_integrationevent",
         ),
+        (gettext_lazy("Endpoints"), "admin:integrations_endpoint_changelist", "integrations.view_endpoint"),
         (gettext_lazy("Jobs"), "admin:jobs_job_changelist", "jobs.view_job"),
         (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
     ],

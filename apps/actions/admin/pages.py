@@ -9,7 +9,9 @@ from urllib.parse import urlencode
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
+from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import ShowFacets
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -432,6 +434,12 @@ class PolicyAdmin(VerbAdmin[Noun]):
         """Ask for Django's permission."""
         return admin.ModelAdmin.has_delete_permission(self, request, obj)
 
+    def timeline(self, row: Noun) -> list[Told]:
+        """Return its moves and who edited it."""
+        edits = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(row), object_id=str(row.pk))
+        told = [told_edit(entry) for entry in edits.select_related("user").order_by("-id")[:HISTORY_AT_MOST]]
+        return newest_first([*super().timeline(row), *told])
+
 
 def form_url(verb: FormVerb, **words: str) -> str:
     """Return the address of a verb's own form, for the rows that the words select."""
@@ -481,6 +489,17 @@ def told_item(model: type[Acted], item: ActionItem) -> Told:
         "detail": " ".join([*given, str(item.get_outcome_display()) if item.outcome else ""]).strip(),
         "url": run_of_it.get_absolute_url() if run_of_it else "",
         "link": told_score(run_of_it) if run_of_it else "",
+    }
+
+
+def told_edit(entry: LogEntry) -> Told:
+    """Return an edit of a policy row as the timeline reads it."""
+    return {
+        "at": entry.action_time,
+        "kind": "action",
+        "label": _("Made") if entry.is_addition() else _("Edited"),
+        "who": entry.user.get_username(),
+        "detail": "" if entry.is_addition() else entry.get_change_message(),
     }
 
 
