@@ -25,7 +25,7 @@ from apps.actions.verbs import Acted
 from apps.integrations.bodies import Unreadable
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.credentials import Credential, credential
-from apps.integrations.editing import EndpointForm, fields_of_rows
+from apps.integrations.endpoint_forms import EndpointForm, fields_of_rows
 from apps.integrations.forms import ApiKeyForm, ServiceForm
 from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endpoint, MappingVersion, RateLimit, Service
 from apps.integrations.panel import panel

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from apps.integrations.editing import constant, constant_text
+from apps.integrations.endpoint_forms import constant, constant_text
 from apps.integrations.models import Endpoint
 from tests.cast import Company
 
