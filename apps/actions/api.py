@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, create_model
 
 from apps.actions import running
 from apps.actions.actors import Actor
+from apps.actions.leases import Leased
 from apps.actions.models import ActionRun
 from apps.actions.permissions import require_view
 from apps.actions.running import Preview
@@ -70,7 +71,7 @@ def routes(
 def listed(request: HttpRequest, model: type[Acted], words: Any) -> dict[str, Any]:
     """Return a page of a noun's list as the words of the address have it (made by `asking`), newest first."""
     require_view(actor_of(request), model)
-    rows = with_references(_matching(request, model).rows(actor_of(request))).order_by("-pk")
+    rows = with_references(_matching(request, model).rows(actor_of(request))).order_by("-pk").defer(*model.heavy)
     items, further = page(request, rows.filter(pk__lt=words.after) if words.after else rows, words.limit)
     return {"items": items, "next": further}
 
@@ -95,8 +96,9 @@ def found(model: type[Acted], id: str, actor: Actor) -> Any:
 
 
 def with_references(rows: ActedQuerySet[Any]) -> ActedQuerySet[Any]:
-    """Read the rows that each row refers to in the same query."""
-    return rows.select_related(*[field.name for field in rows.model._meta.fields if field.many_to_one])
+    """Read the rows that each row refers to in the same query; of other work, which may be large, its id is enough."""
+    named = [field for field in rows.model._meta.fields if field.many_to_one]
+    return rows.select_related(*[field.name for field in named if not issubclass(field.related_model, Leased)])
 
 
 def page(request: HttpRequest, rows: ActedQuerySet[Any], limit: int) -> tuple[list[Any], str | None]:

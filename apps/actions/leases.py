@@ -21,6 +21,8 @@ Held = TypeVar("Held", bound="Leased")
 
 LEASE = dt.timedelta(seconds=settings.LEASE_SECONDS)
 """How long a worker may stay silent before its rows are taken from it; the heartbeat is a third of it."""
+POISON_AFTER = 4
+"""So many leases may lapse before a row is taken for one that kills its workers."""
 
 
 class Leased(Acted):
@@ -124,3 +126,19 @@ def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000, **given: Any) ->
             step, rows.model._base_manager.filter(pk__in=free), limit=limit, given=given, actor_name="sweep"
         )
     return [row.id for row in looked_at if row.refusal is None]
+
+
+def renewable(held: QuerySet[Held]) -> QuerySet[Held]:
+    """Return those of the held rows whose lease has lapsed and could have been renewed.
+
+    For one lease after the database started, no holder is to blame for what ran out while it was away.
+    """
+    lapsed = held.filter(lease_until__lt=Now())
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT started - lease FROM (SELECT pg_postmaster_start_time(), %s * interval '1 s') AS server(started, lease)"
+            " WHERE started > statement_timestamp() - lease",
+            [LEASE.total_seconds()],
+        )
+        lately = cursor.fetchone()
+    return lapsed.filter(lease_until__lt=lately[0]) if lately else lapsed

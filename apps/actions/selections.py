@@ -83,7 +83,7 @@ class Selection:
         if self.ids is not None:
             return rows.filter(pk__in=self.ids)
         if self.asked_at is not None:
-            rows = rows.filter(created_at__lte=self.asked_at)
+            rows = rows.filter(**{f"{self.model.made_at}__lte": self.asked_at})
         return rows.filter(self.condition())
 
     def condition(self) -> Q:

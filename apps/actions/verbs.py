@@ -250,6 +250,12 @@ class Acted(models.Model):
     settles: ClassVar[Mapping[str, Q]] = {}
     """After a paced verb: when a moved row counts as `confirmed`, when as `failed_again`."""
 
+    made_at: ClassVar[str] = "created_at"
+    """The column that says since when a row is there: "all that match" means those that were there when it was asked."""
+
+    heavy: ClassVar[Sequence[str]] = ()
+    """Columns that may be large and that lists do not read."""
+
     annotated: ClassVar[bool] = False
     """Whether staff write on its rows (a note, a link), in an ordinary form: who may act on them may then change those."""
 

@@ -65,7 +65,7 @@ class VerbChangeList(ChangeList):
         except Invalid as refusal:
             self.refusal = refusal
             selected = cast("Any", self.model)._default_manager.none()
-        rows = self.apply_select_related(selected)
+        rows = self.apply_select_related(selected).defer(*self.model.heavy)
         return rows.order_by("-pk") if self.by_key else rows.order_by(*self.get_ordering(request, rows))
 
     @property
