@@ -39,6 +39,11 @@ def read(body: bytes) -> Any:
     return value
 
 
+def written(value: Any) -> bytes:
+    """Return a value as a body of its own: one of many that came in one list."""
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):

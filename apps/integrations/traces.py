@@ -1,0 +1,35 @@
+"""W3C trace context: the trace id is our correlation id, kept from what comes in to the calls it leads to."""
+
+import re
+import secrets
+from dataclasses import dataclass
+
+_SHAPE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+LONGEST_STATE = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """Where a piece of work comes from: `traceparent` as the standard has it, and what passes on with it."""
+
+    traceparent: str
+    tracestate: str = ""
+
+    @property
+    def id(self) -> str:
+        """The trace's id."""
+        return self.traceparent[3:35]
+
+
+def trace_of(traceparent: object, tracestate: object = "") -> Trace:
+    """Return the trace that a header names; a new one where it names none or is not as it should be."""
+    told = str(traceparent or "").strip()[:200]
+    if not _SHAPE.fullmatch(told):
+        return Trace(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+    state = str(tracestate or "").strip()
+    return Trace(told, state if len(state) <= LONGEST_STATE and state.isprintable() else "")
+
+
+def child_of(traceparent: str) -> str:
+    """Return the header for a call made in a trace: the same trace, a span of its own."""
+    return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
