@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from apps.integrations import keys, refusals
 from apps.integrations.admission import Standing, admit
 from apps.integrations.clients import client_address, neighbourhood
-from apps.integrations.models import AccessRefusal, RateLimit
+from apps.integrations.models import AccessRefusal, RateLimit, SourceRefusal
 from opsconsole.api import api, problem
 from opsconsole.authentication import key_found, key_shown
 
@@ -51,6 +51,8 @@ def note_refusal(request: HttpRequest, status: int) -> None:
         refusals.note_flood(address=address, who=who, where=where)
         return
     code = getattr(request, "refused_as", "")
+    if code in SourceRefusal.Reason.values:
+        return  # counted at the door of its source
     reason = code if code in REASONS else AccessRefusal.Reason.NOT_PERMITTED
     refusals.note(reason, address=address, who=who, where=where)
 

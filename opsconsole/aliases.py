@@ -18,8 +18,8 @@ RUNBOOK_1 = ("/status", "/dashboard", "/alerts", "/circuit-breakers", "/dlq")
 
 
 def for_programs(request: HttpRequest) -> bool:
-    """Say whether an answer of the API is due: under /api/, or at one of its paths where a program asks."""
-    if request.path.startswith("/api/"):
+    """Say whether an answer of the API is due: under /api/ and at webhook doors, or at one of its paths where a program asks."""
+    if request.path.startswith(("/api/", "/webhook/")):
         return True
     return request.path.split("/")[1] in PAGES and not _would_rather_read(request)
 

@@ -26,9 +26,10 @@ from apps.actions.verbs import Acted, Refused, slug_of
 from apps.deadletters.models import DeadLetter, FailureFamily
 from apps.deadletters.schemas import DeadLetterRow, FailureFamilyDetail, FailureFamilyRow
 from apps.integrations import bodies, idempotency, keys
-from apps.integrations.api import circuit_breakers
-from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, Service
-from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, ServiceRow
+from apps.integrations.api import circuit_breakers, events
+from apps.integrations.masking import masked_url
+from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
+from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, EventSourceRow, ServiceRow
 from apps.jobs.models import Queue, Tenant
 from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
@@ -122,6 +123,8 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
     PendingOperation: operations,
     DeadLetter: DeadLetterRow,
     FailureFamily: routes(FailureFamily, FailureFamilyRow, detail=FailureFamilyDetail),
+    IntegrationEvent: events,
+    EventSource: EventSourceRow,
     Queue: QueueRow,
     Tenant: TenantRow,
     Service: ServiceRow,
@@ -156,10 +159,23 @@ def me(request: HttpRequest) -> Any:
     return {"name": actor.name, "permissions": sorted(actor.grants or ()), **told}
 
 
+def problems(view: View) -> View:
+    """Answer what a view outside this root refuses as the root does: the webhook doors."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            return view(request, *args, **kwargs)
+        except (Refused, RequestDataTooBig, OperationalError, InterfaceError) as error:
+            return api.on_exception(request, error)
+
+    return answer
+
+
 def problem(request: HttpRequest, status: int, detail: str, **extra: Any) -> HttpResponse:
     """Return a refusal as the standard has it (RFC 9457): what is wrong, in one sentence, and what a program needs."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    body |= {"instance": request.path} | ({"error": detail} if speaks_of_error(request) else {}) | extra
+    body |= {"instance": masked_url(request.path)} | ({"error": detail} if speaks_of_error(request) else {}) | extra
     request.refused_as = extra.get("code", "")  # type: ignore[attr-defined] # read by the record of who was turned away
     response = HttpResponse(json.dumps(body, default=str), status=status, content_type="application/problem+json")
     if "retry_after" in extra:

@@ -5,8 +5,9 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
+from apps.integrations import webhooks
 from opsconsole import aliases, health
-from opsconsole.api import api
+from opsconsole.api import api, problems
 from opsconsole.demo import tour
 from opsconsole.sign_in import sign_in
 
@@ -15,6 +16,8 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/", api.urls),
     *aliases.urls(),
+    path("webhook/<slug:source>", problems(webhooks.receive), name="webhook"),
+    path("webhook/<slug:source>/<str:secret>", problems(webhooks.receive), name="webhook-secret"),
     path("health", health.alive, name="health"),
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),

@@ -24,8 +24,9 @@ from apps.actions.shown import Shown
 from apps.actions.verbs import Acted
 from apps.integrations.bodies import Unreadable
 from apps.integrations.connectors import CONNECTORS
-from apps.integrations.credentials import Credential, credential
+from apps.integrations.credentials import credential, source_of
 from apps.integrations.endpoint_forms import EndpointForm, fields_of_rows
+from apps.integrations.event_admin import EventSourceAdmin, IntegrationEventAdmin
 from apps.integrations.forms import ApiKeyForm, ServiceForm
 from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endpoint, MappingVersion, RateLimit, Service
 from apps.integrations.panel import panel
@@ -37,6 +38,8 @@ from apps.jobs.backlog import backlogs
 
 USES_SHOWN = 100
 """So many addresses of a key are listed, the latest first."""
+__all__ = ["EventSourceAdmin", "IntegrationEventAdmin"]
+
 GUARDED = ("connector", "base_url", "credentials", "allowed_networks")
 """Where our secrets go and which, and what of our own network is reached: only for superusers."""
 
@@ -551,15 +554,6 @@ class AccessRefusalAdmin(ReadOnly, admin.ModelAdmin[AccessRefusal]):
     @admin.display(description=gettext_lazy("last"), ordering="last_at")
     def last(self, row: AccessRefusal) -> str:
         return age(row.last_at)
-
-
-def source_of(secret: Credential) -> str:
-    """Say where a secret stands and what its rotation needs. Never the secret itself."""
-    if not secret.value:
-        return _("is set nowhere")
-    if secret.needs_restart:
-        return _("stands in the environment: a new one needs a restart")
-    return _("stands in a secret file: a new one is read by itself")
 
 
 def told_trial(form: EndpointForm, text: str) -> Told:

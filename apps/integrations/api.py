@@ -1,21 +1,50 @@
-"""The API of circuit breakers: runbook 1's calls by the names of the services (S1-21, S1-53)."""
+"""The API of circuit breakers, by the names of runbook 1 (S1-21, S1-53), and of events: handing them in, and what they became."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.http import HttpRequest
-from ninja import Query, Router
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from ninja import Query, Router, Status
+from pydantic import ValidationError
 
 from apps.actions.actors import Actor
-from apps.actions.api import asking, listed, routes
+from apps.actions.api import actor_of, asking, listed, routes
 from apps.actions.permissions import require_view
 from apps.actions.running import database_now
-from apps.integrations.models import CircuitBreaker
+from apps.actions.selections import closest
+from apps.actions.tasks import wake
+from apps.actions.verbs import Invalid, NotPermitted, Refused
+from apps.integrations import arrivals, bodies, inbox
+from apps.integrations.admission import HANDS_IN
+from apps.integrations.arrivals import Arrival, Misshapen, Request, WrongType
+from apps.integrations.bodies import Unreadable
+from apps.integrations.doors import NotReadHere, TooLarge
+from apps.integrations.inbox import Came, Taken
+from apps.integrations.models import CircuitBreaker, EventSource, IntegrationEvent
 from apps.integrations.names import named_service, services_by_name
-from apps.integrations.schemas import BreakerNow, Breakers, CircuitBreakerRow
+from apps.integrations.schemas import (
+    BreakerNow,
+    Breakers,
+    CircuitBreakerRow,
+    EventAccepted,
+    EventDetail,
+    EventIn,
+    EventRow,
+    EventsAccepted,
+    EventsIn,
+    event_body,
+)
+from apps.integrations.tasks import process_events
 
 circuit_breakers = Router()
 Asking = asking(CircuitBreaker)
+events = Router()
+Read = TypeVar("Read")
 
 
 @circuit_breakers.get("", response=Breakers, summary="Show all circuit breakers", operation_id="circuitbreaker_list")
@@ -41,3 +70,134 @@ def breaker_id(actor: Actor, name: str) -> str:
 
 
 routes(CircuitBreaker, CircuitBreakerRow, circuit_breakers, id_of=breaker_id)
+
+
+class BadBody(Refused):
+    """The body cannot be read."""
+
+    http_status = 400
+
+
+@events.post(
+    "",
+    response={200: EventAccepted | EventsAccepted, 202: EventAccepted | EventsAccepted},
+    summary="Hand in an event, or CloudEvents",
+    openapi_extra=HANDS_IN | event_body(),
+)
+def hand_in(request: HttpRequest, response: HttpResponse) -> Status[EventAccepted] | Status[EventsAccepted]:
+    """Take an event in. It is kept from here on, and processed at once; one that is known already is answered 200."""
+    actor, told = _allowed(request), Request.of(request.headers, request.body)
+    if arrivals.is_cloud_event(told):
+        found = _read(lambda: arrivals.cloud_events(told))
+    else:
+        found = [_read(lambda: _plain(told))]
+    taken = _taken_in(found, actor, told)
+    if told.kind == arrivals.BATCH:
+        return _answered_many(taken)
+    response["Location"] = reverse("api:integrationevent", args=[taken[0].id])
+    accepted = EventAccepted(id=taken[0].id, status="received", duplicate=taken[0].duplicate)
+    return Status(200 if accepted.duplicate else 202, accepted)
+
+
+@events.post(
+    "/bulk",
+    response={200: EventsAccepted, 202: EventsAccepted},
+    summary="Hand in up to 1,000 events, all or none",
+    openapi_extra=HANDS_IN,
+)
+def hand_in_many(request: HttpRequest, body: EventsIn) -> Status[EventsAccepted]:
+    """Take events in together. Where one of them cannot be, `index` and `errors` name it, and none is."""
+    actor, told = _allowed(request), Request.of(request.headers, request.body)
+    found = [
+        _arrival(one, bodies.written(one.model_dump(mode="json", exclude_unset=True)), told) for one in body.events
+    ]
+    return _answered_many(_taken_in(found, actor, told))
+
+
+routes(IntegrationEvent, EventRow, events, EventDetail)
+
+
+def _allowed(request: HttpRequest) -> Actor:
+    actor = actor_of(request)
+    if not actor.may("integrations.add_integrationevent"):
+        raise NotPermitted(
+            _("%(actor)s may not hand in events. Ask a supervisor for the permission %(permission)s.")
+            % {"actor": actor.name, "permission": "integrations.add_integrationevent"},
+            code="not_permitted",
+        )
+    return actor
+
+
+def _read(reading: Callable[[], Read]) -> Read:
+    """Read a body; what is wrong with it becomes a refusal."""
+    try:
+        return reading()
+    except WrongType as error:
+        raise NotReadHere(str(error), code="wrong_type") from error
+    except Misshapen as error:
+        more = {} if error.index is None else {"index": error.index}
+        raise Invalid(str(error), code="invalid", errors=error.errors, **more) from error
+    except Unreadable as error:
+        raise BadBody(str(error), code="bad_body") from error
+
+
+def _plain(told: Request) -> Arrival:
+    try:
+        return _arrival(EventIn.model_validate(told.json()), told.body, told)
+    except ValidationError as error:
+        errors = {".".join(map(str, each["loc"])) or "body": [each["msg"]] for each in error.errors()}
+        words = "; ".join(f"{field}: {', '.join(said)}" for field, said in list(errors.items())[:5])
+        raise Misshapen(words, errors) from error
+
+
+def _arrival(one: EventIn, body: bytes, told: Request) -> Arrival:
+    return Arrival(
+        event_id=one.event_id or "",
+        event_type=one.event_type,
+        data=one.payload,
+        body=body,
+        trace=told.trace,
+        subject=one.subject,
+        occurred_at=one.occurred_at,
+        source=one.source_system,
+    )
+
+
+def _taken_in(found: Sequence[Arrival], actor: Actor, told: Request) -> list[Taken]:
+    sources = _sources(found)
+    came = Came(IntegrationEvent.Proof.KEY, actor.name, told.content_type, told.headers, database_now())
+    rows = []
+    for index, arrival in enumerate(found):
+        source = sources.get(arrival.source)
+        if source is None:
+            raise _unknown(arrival.source, index if len(found) > 1 else None)
+        if len(arrival.body) > source.max_bytes:
+            words = _("The event is too large: %(source)s sends up to %(most)s bytes.")
+            raise TooLarge(words % {"source": source, "most": source.max_bytes}, code="too_large", index=index)
+        rows.append(inbox.event_of(source, arrival, came))
+    taken = inbox.take_in(rows)
+    transaction.on_commit(partial(wake, process_events))
+    return taken
+
+
+def _sources(found: Sequence[Arrival]) -> dict[str, EventSource]:
+    """Return the sources by what the events call them: their short names, or what CloudEvents name as their source."""
+    named = {arrival.source for arrival in found}
+    by_name = {row.cloudevents_source: row for row in EventSource.objects.filter(cloudevents_source__in=named - {""})}
+    return by_name | {row.slug: row for row in EventSource.objects.filter(slug__in=named)}
+
+
+def _unknown(name: str, index: int | None) -> Invalid:
+    known = list(EventSource.objects.values_list("slug", flat=True))
+    hint = closest(name, known) if known else _("there is none yet.")
+    why = _("there is no source %(name)s; %(hint)s") % {"name": name[:80], "hint": hint}
+    if index is None:
+        return Invalid(f"source: {why}", code="invalid", errors={"source": [why]})
+    words = _("Event %(index)s of the list: %(why)s Nothing was taken in.") % {"index": index, "why": why}
+    return Invalid(words, code="invalid", index=index, errors={f"events.{index}.source": [why]})
+
+
+def _answered_many(taken: Sequence[Taken]) -> Status[EventsAccepted]:
+    doubled = [one.id for one in taken if one.duplicate]
+    answer = EventsAccepted(count=len(taken), duplicates=len(doubled), ids=[one.id for one in taken])
+    return Status(200 if len(doubled) == len(taken) else 202, answer)

@@ -6,6 +6,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,12 @@ def file_of(name: str) -> Path:
 def _read(path: Path, changed_at: int) -> str:
     """Read a secret file once per change of it."""
     return path.read_text().strip()
+
+
+def source_of(secret: Credential) -> str:
+    """Say where a secret stands and what its rotation needs. Never the secret itself."""
+    if not secret.value:
+        return _("is set nowhere")
+    if secret.needs_restart:
+        return _("stands in the environment: a new one needs a restart")
+    return _("stands in a secret file: a new one is read by itself")

@@ -32,7 +32,7 @@ _NAMED = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]{6,}", re.IGNORECASE)
-_IN_PATH = re.compile(r"(/(?:token|webhook/whatsapp)/)[^/?#\s\"']+", re.IGNORECASE)
+_IN_PATH = re.compile(r"(/(?:token|webhook/[\w-]+)/)[^/?#\s\"']+", re.IGNORECASE)
 _USER = re.compile(r"(https?://)[^/\s@]+@", re.IGNORECASE)
 _EMAIL = re.compile(r"\b([\w+-])[\w.+-]*@([\w-])[\w.-]*\.\w+")
 _CPF = re.compile(r"(?<![\w.-])\d{3}(\.?)(\d{3})(\.?)(\d{3})(-?)\d{2}(?![\w-]|\.\d)")

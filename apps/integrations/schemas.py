@@ -1,13 +1,17 @@
-"""What the API shows of services, breakers and keys. Never a secret, and of a key its beginning only."""
+"""What the API shows of services, breakers, events and keys. Never a secret, and of a key its beginning only."""
 
 import datetime as dt
 from typing import Any
 from uuid import UUID
 
+from django.utils.module_loading import import_string
 from ninja import Schema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from apps.actions.schemas import WithHistory
-from apps.integrations.models import CircuitBreaker, Endpoint
+from apps.integrations import arrivals, catalogue
+from apps.integrations.masking import masked
+from apps.integrations.models import CircuitBreaker, Endpoint, IntegrationEvent
 from apps.jobs.schemas import PausableRow
 
 VERSIONS_SHOWN = 100
@@ -171,3 +175,125 @@ class ApiKeyRow(Schema):
         """The key it took the place of."""
         replaced: UUID | None = key.replaces_id
         return replaced
+
+
+class EventIn(BaseModel):
+    """An event that another system hands in."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source_system: str = Field(min_length=1, max_length=60, description="The short name of one of our event sources.")
+    event_type: str = Field(min_length=1, max_length=arrivals.LONGEST_WORD, examples=["lead.created"])
+    payload: Any = None
+    event_id: str | None = Field(
+        None, min_length=1, max_length=arrivals.LONGEST_ID, description="With its source its double key."
+    )
+    subject: str = Field(
+        "", max_length=arrivals.LONGEST_WORD, description="What it is about: of one subject, older never follows newer."
+    )
+    occurred_at: AwareDatetime | None = None
+
+
+class EventsIn(BaseModel):
+    """Events handed in together: all are taken in, or none."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    events: list[EventIn] = Field(min_length=1, max_length=arrivals.AT_ONCE)
+
+
+def event_body() -> dict[str, Any]:
+    """Return what the documentation says of the body of an event, in each of its forms."""
+    content: dict[str, Any] = {
+        "application/json": {"schema": EventIn.model_json_schema()},
+        arrivals.STRUCTURED: {"schema": {"type": "object"}},
+        arrivals.BATCH: {"schema": {"type": "array", "items": {"type": "object"}}},
+    }
+    words = "An event; or a CloudEvent 1.0, structured or, by its `ce-` headers, binary; or a batch of them."
+    return {"requestBody": {"required": True, "description": words, "content": content}}
+
+
+class EventAccepted(BaseModel):
+    """An event is kept. A duplicate was known before, by its source and id."""
+
+    id: UUID
+    status: str
+    duplicate: bool
+
+
+class EventsAccepted(BaseModel):
+    """Events are kept, in the order they came."""
+
+    count: int
+    duplicates: int
+    ids: list[UUID]
+
+
+class EventSourceRow(PausableRow):
+    """A system that tells us events."""
+
+    scheme: str
+    signature_required: bool
+    ordered: bool
+    max_bytes: int
+    cloudevents_source: str
+
+
+class EventRow(Schema):
+    """Something another system told us, and where it stands."""
+
+    id: UUID
+    status: str
+    source_system: str
+    event_id: str
+    event_type: str
+    subject: str
+    occurred_at: dt.datetime
+    received_at: dt.datetime
+    proof: str
+    sender: str
+    duplicates: int
+    attempts: int
+    max_retries: int
+    due_at: dt.datetime
+    outcome: str
+    failure_class: str
+    error_type: str
+    last_error: str
+    error_fields: dict[str, Any]
+    trace_id: str
+    processed_at: dt.datetime | None
+    archived_at: dt.datetime | None
+
+    @staticmethod
+    def resolve_source_system(event: IntegrationEvent) -> str:
+        """The source by name."""
+        return event.source.slug
+
+
+class MadeRow(BaseModel):
+    """Something that an event became."""
+
+    kind: str
+    id: UUID
+    name: str
+    status: str
+
+
+class EventDetail(EventRow, WithHistory):
+    """An event with what came, masked, and what it became."""
+
+    headers: dict[str, str]
+    payload: Any
+    became: list[MadeRow]
+
+    @staticmethod
+    def resolve_payload(event: IntegrationEvent) -> Any:
+        """What mappings read, masked."""
+        return masked(event.data)
+
+    @staticmethod
+    def resolve_became(event: IntegrationEvent) -> list[MadeRow]:
+        """What stands for it."""
+        made = import_string(catalogue.MADE_OF)([event.pk]).get(event.pk, [])
+        return [MadeRow(kind=one.kind, id=one.id, name=one.name, status=one.status) for one in made]

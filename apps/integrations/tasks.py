@@ -2,11 +2,27 @@
 
 from celery import shared_task
 from django.db.models.functions import Now
+from django.utils.module_loading import import_string
 
 from apps.actions.running import step
 from apps.actions.tasks import wake
-from apps.integrations import breakers, keys, limits, probing, refusals
-from apps.integrations.models import Endpoint, Service
+from apps.integrations import breakers, catalogue, keys, limits, probing, processing, refusals
+from apps.integrations.models import Endpoint, EventSource, IntegrationEvent, Service
+
+TURN_SECONDS = 5.0
+"""So long a worker processes events, then others have their turn."""
+AT_ONCE = 4
+"""So many turns the sweep asks for where events wait."""
+
+
+@shared_task
+def process_events() -> None:
+    """Make of the events that are due what they are to become. One that finds none costs one look."""
+    score = processing.process(TURN_SECONDS)
+    if score[IntegrationEvent.Outcome.OPERATIONS]:
+        wake(import_string(catalogue.ROUTED_WAKES))
+    if score and processing.due().exists():
+        wake(process_events)
 
 
 @shared_task
@@ -23,7 +39,11 @@ def sweep() -> None:
     limits.free_again()
     keys.close_lapsed()
     refusals.forget_old()
-    step(Service.resume, Service.objects.filter(paused_until__lte=Now()))
-    step(Endpoint.resume, Endpoint.objects.filter(paused_until__lte=Now()))
+    for model in (Service, EventSource, Endpoint):
+        step(model.resume, model.objects.filter(paused_until__lte=Now()))
+    processing.rescue_lapsed()
+    waiting = processing.due()[: processing.BATCH * AT_ONCE].count()
+    for _turn in range(-(-waiting // processing.BATCH)):
+        wake(process_events)
     if probing.wanted():
         wake(answer_probes)

@@ -1,7 +1,9 @@
 """How much waits and since when, from the database's own counts: no operation is scanned for it."""
 
 import datetime as dt
-from typing import Literal
+from collections import defaultdict
+from collections.abc import Collection
+from typing import Literal, cast
 from uuid import UUID
 
 from django.db import connection
@@ -9,6 +11,8 @@ from django.db.models import Count, Min, Q, Sum, Value
 from django.db.models.fields import UUIDField
 from django.db.models.functions import Now
 
+from apps.actions.verbs import kind_of
+from apps.integrations.catalogue import Made
 from apps.jobs.backlog import Backlog
 from apps.operations.models import PendingOperation, Tally
 
@@ -81,4 +85,18 @@ def deliveries(since: dt.datetime) -> dict[UUID, dict[str, int]]:
     for word, rows in (("sent", completed), ("failed", failed)):
         for service, count in rows.order_by().values_list("service_id").annotate(Count("pk")):
             found.setdefault(service, {"sent": 0, "failed": 0})[word] = count
+    return found
+
+
+MADE_SHOWN = 100
+"""So many operations of one page of events are shown."""
+
+
+def made_of(events: Collection[UUID]) -> dict[UUID, list[Made]]:
+    """Return what events became, the newest first."""
+    rows = PendingOperation.objects.filter(event__in=list(events)).order_by("-pk").defer("payload", "result")
+    found: dict[UUID, list[Made]] = defaultdict(list)
+    for row in rows[:MADE_SHOWN]:
+        told = Made(kind_of(PendingOperation), row.pk, str(row), row.status, str(row.get_status_display()))
+        found[cast("UUID", row.event_id)].append(told)
     return found

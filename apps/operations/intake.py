@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
+from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors import CONNECTORS, OrderRefused, canonical, checked
-from apps.integrations.models import CircuitBreaker, MappingVersion, Service
+from apps.integrations.models import CircuitBreaker, IntegrationEvent, MappingVersion, Service
+from apps.integrations.routing import Routed
 from apps.integrations.sites import missing_credentials
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
@@ -49,6 +52,31 @@ def submit_many(wanted: Sequence[Wanted], source: str) -> list[PendingOperation]
         raise Invalid(_("Hand in 1 to %(most)s operations at once.") % {"most": AT_ONCE}, code="too_many")
     intake = Intake()
     return _insert([_row_of_many(intake, index, one, source) for index, one in enumerate(wanted)])
+
+
+def submit_routed(event: IntegrationEvent, wanted: Sequence[Routed], anew: bool) -> int:
+    """Take in what an event becomes, inside its transaction; return how many operations were made.
+
+    What it became before stands: of the same mapping version no second operation is made, unless a person wants it
+    `anew`. One that failed for certain does not stand in the way.
+    """
+    standing = set() if anew else _standing(event)
+    intake = Intake()
+    rows = [_row_of_event(intake, event, one) for one in wanted if one.version.pk not in standing]
+    return len(_insert(rows))
+
+
+def _standing(event: IntegrationEvent) -> set[Any]:
+    failed = Q(status=PendingOperation.Status.FAILED) & ~Q(failure_class=FailureClass.AMBIGUOUS)
+    return set(PendingOperation.objects.filter(~failed, event=event).values_list("mapping_version_id", flat=True))
+
+
+def _row_of_event(intake: "Intake", event: IntegrationEvent, routed: Routed) -> PendingOperation:
+    words = ("operation_type", "payload", "service", "queue", "tenant", "entity_type", "entity_id")
+    wanted = Wanted(**{word: getattr(routed, word) for word in words}, mapping_version=routed.version)
+    row = intake.row(wanted, f"event {event.source}")
+    row.event, row.traceparent = event, event.traceparent
+    return row
 
 
 def why_waiting(operations: Iterable[PendingOperation]) -> list[str]:

@@ -11,11 +11,8 @@ from apps.actions.leases import RELEASED, Leased
 from apps.actions.models import new_id, short
 from apps.actions.verbs import FormVerb, Given, Step, Verb
 from apps.deadletters.failures import FailureClass
-from apps.integrations.models import MappingVersion, Service
+from apps.integrations.models import IntegrationEvent, MappingVersion, Service
 from apps.jobs.models import Queue, Tenant
-
-POISON_AFTER = 4
-"""So many leases may lapse before an operation is taken for one that kills its workers."""
 
 ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 AMBIGUOUS = (
@@ -109,6 +106,18 @@ class PendingOperation(Leased):
         db_index=False,
     )
     """Which version of whose mapping made it of an event; empty where it was handed in as it is."""
+    event = models.ForeignKey(
+        IntegrationEvent,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("event"),
+        db_index=False,
+    )
+    """The event that it was made of."""
+    traceparent = models.CharField(max_length=55, blank=True, default="", editable=False)
+    """Where it comes from; each call for it is a span of that trace."""
 
     due_at = models.DateTimeField(_("due at"), db_default=Now())
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -392,6 +401,8 @@ class PendingOperation(Leased):
                 fields=["failed_at"],
                 condition=Q(status="failed", archived_at__isnull=True),
             ),
+            # What an event became; emptied where the event is purged.
+            models.Index(name="operation_event", fields=["event", "id"], condition=Q(event__isnull=False)),
             models.Index(name="operation_entity", fields=["entity_id"], condition=~Q(entity_id="")),
             models.Index(name="operation_remote", fields=["remote_id"], condition=~Q(remote_id="")),
             GinIndex(OpClass(Upper("last_error"), "gin_trgm_ops"), name="operation_error_words"),

@@ -8,13 +8,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
+from apps.actions.leases import POISON_AFTER
 from apps.actions.pacing import watch
 from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.integrations.models import CircuitBreaker
 from apps.jobs.models import Queue
 from apps.operations import rescuing
-from apps.operations.models import POISON_AFTER, PendingOperation
+from apps.operations.models import PendingOperation
 from opsconsole.demo import far_end, wares
 from opsconsole.demo.company import ERP, Company
 from opsconsole.demo.history import deliver, hand_in, rows_of

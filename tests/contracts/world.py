@@ -10,12 +10,16 @@ from apps.actions.selections import Selection
 from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
-from apps.integrations.models import CircuitBreaker, Endpoint, Service
+from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.jobs.models import Queue, Tenant
 from tests.cast import ROOT, Company
+from tests.integrations.events import event_of
 
 VERBS = [verb for noun in nouns() for verb in verbs_of(noun).values()]
 """Every verb that is declared. A new one is tested by being among them."""
+
+
+ARCHIVED = {"reason": "the customer withdrew"}
 
 
 def populate(company: Company) -> None:
@@ -30,6 +34,7 @@ def populate(company: Company) -> None:
     for slug in ("leads", "visits"):
         Endpoint.objects.create(slug=slug, **lead).mapped_by({"name": {"from": "data.name"}}, "ana")
     run(Endpoint.pause, one(Endpoint, Endpoint.objects.get(slug="visits")), ROOT, given=held)
+    _tell_events()
     keys.make("The site", Group.objects.get(name="Viewer"))
     for status in ("queued", "paused"):
         ActionRun.objects.create(
@@ -42,6 +47,15 @@ def populate(company: Company) -> None:
         )
     letter = DeadLetter.objects.get(source_id=company.operations["archived"][0].pk)
     assert letter.status == "archived"
+
+
+def _tell_events() -> None:
+    """An event in each state, one of them archived, from a source beside which another is paused."""
+    site, forms = (EventSource.objects.create(slug=slug, name=slug) for slug in ("site", "forms"))
+    run(EventSource.pause, one(EventSource, forms), ROOT, given={"reason": "a flood of tests"})
+    for state in ("received", "failed", "archived", "processed"):
+        event_of(site, state)
+    run(IntegrationEvent.archive, Selection.matching(IntegrationEvent, {"subject": "archived"}), ROOT, given=ARCHIVED)
 
 
 def one(model: type[Acted], row: Any) -> Selection:

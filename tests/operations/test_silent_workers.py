@@ -2,8 +2,9 @@ import datetime as dt
 
 from django.db.models.functions import Now
 
+from apps.actions.leases import POISON_AFTER
 from apps.operations import rescuing
-from apps.operations.models import POISON_AFTER, PendingOperation
+from apps.operations.models import PendingOperation
 from tests.cast import Company, take
 
 

@@ -1,0 +1,157 @@
+"""Events on their way in: stored with their double key, each once, before anybody is answered 2xx."""
+
+import datetime as dt
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from apps.actions.models import new_id
+from apps.actions.running import step
+from apps.integrations.arrivals import Arrival, fingerprint
+from apps.integrations.masking import masked_headers, masked_text, storable
+from apps.integrations.models import EventSource, IntegrationEvent
+from apps.integrations.traces import trace_of
+
+READABLE_PART = 16 * 1024
+"""So much is kept of what cannot be read."""
+HEADERS_KEPT, LONGEST_HEADER = 64, 500
+SHOWN_HEADERS = frozenset(
+    {
+        "user-agent",
+        "webhook-id",
+        "webhook-timestamp",
+        "x-chatwoot-delivery",
+        "x-chatwoot-timestamp",
+        "x-event-id",
+        "x-event-type",
+        "x-source-system",
+        "x-timestamp",
+    }
+)
+"""What headers of webhooks may say in the open, beside those that any header may."""
+
+Key = tuple[UUID, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """How events came in: their proof, by whom, in what, and when by the database's clock."""
+
+    proof: str
+    sender: str
+    content_type: str
+    headers: Mapping[str, str]
+    now: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """An event that is stored; a duplicate was there before."""
+
+    id: UUID
+    duplicate: bool
+
+
+def event_of(source: EventSource, arrival: Arrival, came: Came) -> IntegrationEvent:
+    """Return the row of an event, not yet saved. Nothing happens later than it is told of."""
+    key = new_id()
+    return IntegrationEvent(
+        id=key,
+        source=source,
+        event_id=_double_key(source, arrival) if arrival.event_id else str(key),
+        event_type=arrival.event_type,
+        subject=arrival.subject,
+        occurred_at=min(arrival.occurred_at or came.now, came.now),
+        body=arrival.body,
+        content_type=came.content_type[:100],
+        headers=kept_headers(came.headers),
+        data=arrival.data,
+        trace_id=arrival.trace.id,
+        traceparent=arrival.trace.traceparent,
+        tracestate=arrival.trace.tracestate,
+        proof=came.proof,
+        sender=came.sender[:150],
+    )
+
+
+def _double_key(source: EventSource, arrival: Arrival) -> str:
+    """Return its id; with its own source before it, where one door takes the CloudEvents of several."""
+    own = arrival.source in ("", source.slug, source.cloudevents_source)
+    return arrival.event_id if own else fingerprint(f"{arrival.source} {arrival.event_id}".encode())
+
+
+def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers as they may be stored: bounded, and only harmless ones with what they say."""
+    known = {name: storable(value)[:LONGEST_HEADER] for name, value in list(headers.items())[:HEADERS_KEPT]}
+    return masked_headers(known) | {name: value for name, value in known.items() if _harmless(name)}
+
+
+def _harmless(name: str) -> bool:
+    return name in SHOWN_HEADERS or name.startswith("ce-")
+
+
+def take_in(events: Sequence[IntegrationEvent]) -> list[Taken]:
+    """Store events, all or none; one whose double key is known counts as a duplicate of the first."""
+    new: dict[Key, IntegrationEvent] = {}
+    for event in events:
+        new.setdefault(_key(event), event)
+    with transaction.atomic():
+        # In the order of the key: two that hand in the same events meet in one place, and one waits.
+        IntegrationEvent.objects.bulk_create([new[key] for key in sorted(new)], ignore_conflicts=True)
+        kept = _kept(list(new))
+        taken = [Taken(kept[_key(event)], kept[_key(event)] != event.pk) for event in events]
+        _count_duplicates(taken)
+    return taken
+
+
+def take_in_unreadable(source: EventSource, body: bytes, why: str, came: Came) -> Taken:
+    """Keep a bounded, masked part of what cannot be read, as a failed event with its dead letter."""
+    event = IntegrationEvent(
+        source=source,
+        event_id=fingerprint(body),
+        event_type="unreadable",
+        occurred_at=came.now,
+        body=masked_text(body[:READABLE_PART].decode("utf-8", "replace")).encode(),
+        content_type=came.content_type[:100],
+        headers=kept_headers(came.headers),
+        trace_id=trace_of("").id,
+        proof=came.proof,
+        sender=came.sender[:150],
+    )
+    with transaction.atomic():
+        [taken] = take_in([event])
+        if not taken.duplicate:
+            step(IntegrationEvent.reject, IntegrationEvent.objects.filter(pk=taken.id), last_error=masked_text(why))
+    return taken
+
+
+def _key(event: IntegrationEvent) -> Key:
+    return event.source_id, event.event_id
+
+
+def _kept(keys: list[Key]) -> dict[Key, UUID]:
+    by_source: dict[UUID, list[str]] = defaultdict(list)
+    for source, event_id in keys:
+        by_source[source].append(event_id)
+    chosen = Q(pk__in=[])
+    for source, ids in by_source.items():
+        chosen |= Q(source=source, event_id__in=ids)
+    rows = IntegrationEvent.objects.filter(chosen).values_list("source_id", "event_id", "pk")
+    return {(source, event_id): key for source, event_id, key in rows}
+
+
+def _count_duplicates(taken: Sequence[Taken]) -> None:
+    times = Counter(one.id for one in taken if one.duplicate)
+    again: dict[int, list[UUID]] = defaultdict(list)
+    for key, count in times.items():
+        again[count].append(key)
+    locked = IntegrationEvent.objects.filter(pk__in=list(times)).order_by("pk").select_for_update(no_key=True)
+    if len(times) > 1:  # one alone meets nobody
+        list(locked.values_list("pk", flat=True))
+    for count, ids in again.items():
+        IntegrationEvent.objects.filter(pk__in=ids).update(duplicates=F("duplicates") + count, duplicate_at=Now())

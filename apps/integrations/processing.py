@@ -1,0 +1,167 @@
+"""What events become: each in one transaction with its own end, so that a crash leaves all of it or nothing.
+
+A worker holds an event by a lease and a token; what it wrote after its lease lapsed is undone with the refused end. Of
+one subject one event at a time is decided, so that an older one never follows a newer.
+"""
+
+import datetime as dt
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from apps.actions import leases
+from apps.actions.leases import POISON_AFTER
+from apps.actions.verbs import Invalid
+from apps.deadletters.failures import FailureClass
+from apps.integrations import catalogue
+from apps.integrations.masking import masked_text
+from apps.integrations.models import EventSource, IntegrationEvent
+from apps.integrations.routing import EndpointPaused, MappingFailed, routed
+
+log = logging.getLogger(__name__)
+
+BATCH = 20
+BACKOFF, BACKOFF_CAP = dt.timedelta(seconds=60), dt.timedelta(hours=1)
+"""Events wait 60 s x 2^n between attempts, an hour at most (contracts §1.7)."""
+
+Outcome = IntegrationEvent.Outcome
+ALIKE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+class Lost(Exception):
+    """The lease lapsed and somebody else has the event: nothing of this try was written."""
+
+
+def due() -> QuerySet[IntegrationEvent]:
+    """Return the events that may be processed now."""
+    held = EventSource.objects.filter(status=EventSource.Status.PAUSED).values_list("pk", flat=True)
+    waiting = IntegrationEvent.objects.filter(status=IntegrationEvent.Status.RECEIVED, due_at__lte=Now())
+    return waiting.exclude(source__in=list(held))
+
+
+def process(seconds: float) -> Counter[str]:
+    """Process what is due until nothing is or the time is up; return how many ended how. Any number may run at once."""
+    ends, score = time.monotonic() + seconds, Counter[str]()
+    while time.monotonic() < ends and (taken := _claim()):
+        score += _process_batch(taken)
+    return score
+
+
+def _claim() -> list[IntegrationEvent]:
+    """Claim the events that are due; one that was held when its worker fell silent goes last, and alone."""
+    ready = due().order_by("due_at", "id")
+    fresh = leases.take(IntegrationEvent.claim, ready.filter(crashes=0)[:BATCH])
+    return fresh or leases.take(IntegrationEvent.claim, ready.filter(crashes__gt=0)[:1])
+
+
+def _process_batch(taken: list[IntegrationEvent]) -> Counter[str]:
+    """Process claimed events, the oldest first: what is in order makes the most."""
+    sources = EventSource.objects.in_bulk({event.source_id for event in taken})
+    score, renewed_at = Counter[str](), time.monotonic()
+    for event in sorted(taken, key=lambda event: (event.occurred_at, event.pk)):
+        if time.monotonic() - renewed_at > leases.LEASE.total_seconds() / 3:
+            leases.renew(IntegrationEvent, {event.token or 0})
+            renewed_at = time.monotonic()
+        event.source = sources[event.source_id]
+        score[_process(event)] += 1
+    return score
+
+
+def _process(event: IntegrationEvent) -> str:
+    try:
+        return _decide(event)
+    except Lost:
+        return "lost"
+    except EndpointPaused as error:  # first, since it is a kind of MappingFailed
+        return _give_up(event, FailureClass.CONFIG, "endpoint_paused", str(error))
+    except MappingFailed as error:
+        return _give_up(event, FailureClass.PERMANENT_DATA, "mapping", str(error))
+    except Invalid as error:
+        return _give_up(event, FailureClass.PERMANENT_DATA, error.code, str(error), error.extra.get("errors", {}))
+    except (OperationalError, InterfaceError) as error:
+        if not connection.is_usable():
+            connection.close()  # the next statement connects anew, or ends this turn: the lease lapses
+        return _try_again(event, FailureClass.TRANSIENT, "database", str(error))
+    except Exception as error:
+        log.exception("The event %s could not be processed.", event.pk)
+        return _try_again(event, FailureClass.UNKNOWN, type(error).__name__, str(error))
+
+
+def _decide(event: IntegrationEvent) -> str:
+    with transaction.atomic():
+        outcome = _become(event)
+        written = leases.finish(IntegrationEvent.finish, {event.pk: {"outcome": outcome}}, event.token or 0)
+        if not written:
+            raise Lost
+    return str(outcome)
+
+
+def _become(event: IntegrationEvent) -> Outcome:
+    """Make of an event what it is to become, and say what that is."""
+    if event.source.ordered and event.subject:
+        with connection.cursor() as cursor:
+            cursor.execute(ALIKE, [f"{event.source_id}\x1f{event.subject}"])
+        if not event.anew and _newer_stands(event):
+            # One that is replayed keeps what it became in its time.
+            return Outcome.OPERATIONS if event.outcome == Outcome.OPERATIONS else Outcome.SUPERSEDED
+    wanted = routed(event)
+    if not wanted:
+        return Outcome.NOTHING
+    _submit()(event, wanted, event.anew)
+    return Outcome.OPERATIONS
+
+
+def _newer_stands(event: IntegrationEvent) -> bool:
+    alike = IntegrationEvent.objects.filter(source=event.source_id, subject=event.subject, outcome=Outcome.OPERATIONS)
+    return alike.filter(occurred_at__gt=event.occurred_at).exclude(pk=event.pk).exists()
+
+
+@cache
+def _submit() -> Callable[..., int]:
+    found: Callable[..., int] = import_string(catalogue.ROUTED_TO)
+    return found
+
+
+def _give_up(
+    event: IntegrationEvent, failure: FailureClass, error_type: str, why: str, fields: Mapping[str, Any] | None = None
+) -> str:
+    """Another attempt cannot change it: a person must mend the mapping, or the sender the event."""
+    told = {**_told(failure, error_type, why), "error_fields": dict(fields or {})}
+    leases.finish(IntegrationEvent.fail, {event.pk: told}, event.token or 0)
+    return "failed"
+
+
+def _try_again(event: IntegrationEvent, failure: FailureClass, error_type: str, why: str) -> str:
+    if event.attempts + 1 >= event.max_retries:
+        words = f"Max retries exceeded: {why}"  # the words of runbook 1, in whatever language
+        told = {**_told(failure, error_type, words), "error_fields": {}}
+        leases.finish(IntegrationEvent.fail, {event.pk: told}, event.token or 0)
+        return "failed"
+    wait = min(BACKOFF * 2**event.attempts, BACKOFF_CAP)
+    leases.finish(
+        IntegrationEvent.give_back,
+        {event.pk: {**_told(failure, error_type, why), "wait": wait}},
+        event.token or 0,
+    )
+    return "given back"
+
+
+def _told(failure: FailureClass, error_type: str, why: str) -> dict[str, Any]:
+    return {"failure_class": failure, "error_type": error_type[:100], "last_error": masked_text(why)[:4000]}
+
+
+def rescue_lapsed() -> int:
+    """Take events back from workers that fell silent; return how many."""
+    lapsed = leases.renewable(IntegrationEvent.objects.filter(status=IntegrationEvent.Status.PROCESSING))
+    silent = _("Its worker fell silent for the %(times)sth time while it was under way.") % {"times": POISON_AFTER}
+    buried = leases.rescue(IntegrationEvent.bury, lapsed.filter(crashes__gte=POISON_AFTER - 1), last_error=silent)
+    return len(buried) + len(leases.rescue(IntegrationEvent.rescue, lapsed))
