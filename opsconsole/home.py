@@ -42,6 +42,8 @@ Told = dict[str, Any]
 
 BROKER_SECONDS = 0.3
 CAUSES_SHOWN = 8
+SERVICES_SHOWN = 5
+"""Where there are more, those of which there is nothing to say stand together in one line."""
 KEYS_NAMED = 5
 HOURS = 24
 LIST = "admin:operations_pendingoperation_changelist"
@@ -55,6 +57,7 @@ class Home(TypedDict, total=False):
     numbers: list[Told]
     failures: list[Told]
     services: list[Told]
+    quiet_services: Told | None
     paused: list[Told]
     chart: Told | None
     guide: Told | None
@@ -65,7 +68,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "pulse": ("headline", "banners", "numbers", "asked_at"),
     "guide": ("guide",),
     "failures": ("failures",),
-    "services": ("services",),
+    "services": ("services", "quiet_services"),
     "paused": ("paused",),
     "chart": ("chart",),
 }
@@ -291,7 +294,33 @@ class Situation:
     @property
     def services(self) -> list[Told]:
         """The services: do they answer, what holds them, what waits."""
-        return [self._service(service) for service in self.known_services]
+        return [self._service(service) for service in self.known_services if service not in self._quiet]
+
+    @property
+    def quiet_services(self) -> Told | None:
+        """The services of which there is nothing to say, in one line."""
+        if not self._quiet:
+            return None
+        words = ngettext(
+            "%(count)s more service: nothing waits, nothing is wrong.",
+            "%(count)s more services: nothing waits, nothing is wrong.",
+            len(self._quiet),
+        )
+        url = reverse("admin:integrations_service_changelist")
+        return {"words": words % {"count": len(self._quiet)}, "url": url}
+
+    @cached_property
+    def _quiet(self) -> list[Service]:
+        """Services that nobody called for a day and nothing waits for; none where there are few services in all."""
+        if len(self.known_services) <= SERVICES_SHOWN:
+            return []
+        return [service for service in self.known_services if self._nothing_to_say(service)]
+
+    def _nothing_to_say(self, service: Service) -> bool:
+        calm = service.status == Service.Status.ACTIVE and _breaker_status(service) == CircuitBreaker.Status.CLOSED
+        held = service.waits_until is not None and service.waits_until > self.asked_at
+        called = service.tokens_at is not None and service.tokens_at > self.asked_at - dt.timedelta(hours=HOURS)
+        return calm and not (held or called or service.pk in self.waiting or service.probe_ok is False)
 
     def _service(self, service: Service) -> Told:
         breaker = getattr(service, "breaker", None)

@@ -12,7 +12,7 @@ from apps.actions.actors import Actor
 from apps.actions.verbs import Acted, NotPermitted, Verb, form_verbs_of, nouns, verbs_of
 
 GROUPS = ("Viewer", "Operator", "Supervisor")
-"""Viewer looks; Operator looks and takes every verb that is not marked as dangerous; Supervisor takes all of them."""
+"""Viewer looks; Operator takes every verb that is not marked as dangerous; Supervisor takes all, and changes policy."""
 
 
 def require(actor: Actor, verb: Verb) -> None:
@@ -56,6 +56,8 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
                 _ship_given(model, "view", groups.values())
                 if model.annotated:
                     _ship_given(model, "change", [groups["Operator"], groups["Supervisor"]])
+                if model.policy:
+                    _ship_given(model, "change", [groups["Supervisor"]])
                 if model.taken_in:
                     _ship_given(model, "add", [groups["Operator"], groups["Supervisor"]])
 

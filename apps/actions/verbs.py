@@ -262,6 +262,9 @@ class Acted(models.Model):
     taken_in: ClassVar[bool] = False
     """Whether other systems hand rows in: who may act on them may then add them, too (over the API, not in the admin)."""
 
+    policy: ClassVar[bool] = False
+    """Whether its columns are policy that staff change in a form: supervisors begin with Django's own permission for it."""
+
     leads: ClassVar[str] = ""
     """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then
     runs on those, and what they refuse is refused here in the same sentence."""

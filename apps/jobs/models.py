@@ -39,6 +39,7 @@ class Queue(Pausable):
         PAUSED = "paused", pgettext_lazy("queue", "paused")
         """Rows are taken in and stay; workers pass them by."""
 
+    policy = True
     filters = {"status": "status", "slug": "slug"}
     searches = ("slug__icontains", "name__icontains")
 
@@ -88,6 +89,7 @@ class Tenant(Pausable):
         PAUSED = "paused", pgettext_lazy("tenant", "paused")
         """Its work is kept and passed by."""
 
+    policy = True
     filters = {"status": "status", "slug": "slug"}
     searches = ("slug__icontains", "name__icontains")
 

@@ -10,7 +10,7 @@ from aiohttp import web
 
 SECRET_HEADERS = {"token", "authorization", "x-api-key", "apikey", "client-token", "api_access_token", "cookie"}
 SECRET_PARAMETERS = {"token", "api_token", "access_token", "key", "apikey"}
-KEY_HEADERS = ("idempotency-key", "webhook-id")
+KEY_HEADERS = ("idempotency-key", "webhook-id", "x-event-id")
 
 
 @dataclass(slots=True)

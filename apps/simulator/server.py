@@ -9,6 +9,7 @@ from apps.simulator.calls import Answer, Call, read_json, writable
 from apps.simulator.conditions import How, pause
 from apps.simulator.faults import Cut, Scene, cut, hang
 from apps.simulator.standing import Standing
+from apps.simulator.vendors.internal import NAMES
 from apps.simulator.world import WORLD, Service, World
 
 LARGEST_BODY = 16 * 1024 * 1024
@@ -23,6 +24,7 @@ def application(world: World) -> web.Application:
     app.add_routes(control.ROUTES)
     app.add_routes(pages.ROUTES)
     app.router.add_route("*", "/{service:piperun}{path:/v1/.*}", _serve)
+    app.router.add_route("*", f"/internal/{{service:{'|'.join(NAMES)}}}{{path:(/.*)?}}", _serve)
     app.router.add_route("*", f"/http/{NAME}{{path:(/.*)?}}", _serve_receiver)
     return app
 
@@ -32,8 +34,10 @@ async def _say_so(request: web.Request, response: web.StreamResponse) -> None:
 
 
 async def _serve_receiver(request: web.Request) -> web.StreamResponse:
-    if request.match_info["service"] == "piperun":
-        raise web.HTTPNotFound(text="piperun is played under /piperun/v1/, no receiver has its name.")
+    name = request.match_info["service"]
+    if name == "piperun" or name in NAMES:
+        prefix = "/piperun/v1/" if name == "piperun" else f"/internal/{name}/"
+        raise web.HTTPNotFound(text=f"{name} is played under {prefix}, no receiver has its name.")
     return await _serve(request)
 
 

@@ -1,7 +1,7 @@
 """All that is played: the services with their vendors and weather, the faults, the tokens, the ledger."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,10 +15,11 @@ from apps.simulator.store import Store
 from apps.simulator.tokens import Tokens
 from apps.simulator.vendors import Vendor
 from apps.simulator.vendors.http import HTTPReceiver
+from apps.simulator.vendors.internal import NAMES, Internal
 from apps.simulator.vendors.piperun import Piperun
 
 VENDORS = {"piperun": Piperun}
-"""Services with a shape of their own; any other name is an `HTTPReceiver`."""
+"""Services of others with a shape of their own; any other name but those of `NAMES` is an `HTTPReceiver`."""
 
 
 @dataclass
@@ -43,7 +44,7 @@ class World:
         if name not in self.services:
             kept = self.store.kept("conditions").get(name, {"checks_token": name in VENDORS})
             weather = Weather(Conditions.model_validate(kept), f"{self.seed}:weather:{name}")
-            vendor = VENDORS.get(name, HTTPReceiver)(name, self.store, self.ledger, weather)
+            vendor = _vendor(name)(name, self.store, self.ledger, weather)
             self.services[name] = Service(name, weather, vendor)
         return self.services[name]
 
@@ -81,8 +82,12 @@ class World:
         self.services: dict[str, Service] = {}
         for name in VENDORS:
             self.tokens.of(name)
-        for name in (*VENDORS, *self.store.kept("conditions")):
+        for name in (*VENDORS, *NAMES, *self.store.kept("conditions")):
             self.service(name)
+
+
+def _vendor(name: str) -> Callable[[str, Store, Ledger, Weather], Vendor]:
+    return Internal if name in NAMES else VENDORS.get(name, HTTPReceiver)
 
 
 WORLD = web.AppKey("world", World)

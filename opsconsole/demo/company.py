@@ -8,6 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Service
@@ -16,6 +17,18 @@ from opsconsole.datafolder import made_once
 from opsconsole.demo import far_end
 
 CRM, ERP, MESSAGES = "piperun", "erp", "messages"
+ALIASES = {CRM: ["crm"], MESSAGES: ["whatsapp"]}
+"""By these names runbook 1 knows them."""
+INTERNAL = {
+    "operacao": gettext_lazy("Operations, scheduling of visits"),
+    "financeiro": gettext_lazy("Finance, billing and payments"),
+    "cuidadores": gettext_lazy("Carers, registration and documents"),
+    "atendimento": gettext_lazy("Customer care"),
+    "marketing": gettext_lazy("Marketing, campaigns and leads"),
+    "site": gettext_lazy("The website"),
+    "documentos": gettext_lazy("Documents and contracts"),
+}
+"""The company's own systems, as runbook 1 names them."""
 HURRIED = {"rate_per_second": 10_000, "burst": 10_000}
 """While the past is made."""
 DEMO_PACE = {"rate_per_second": 50, "burst": 50}
@@ -46,6 +59,8 @@ def found() -> Company:
     far_end.conditions(ERP, checks_token=True)
     _person("bia", "Viewer")
     _make_key()
+    for slug, words in INTERNAL.items():
+        _internal(slug, str(words))
     return Company(
         crm=_crm(),
         erp=_receiver(ERP, _("ERP, for invoices"), credentials={"token": "ERP_API_TOKEN"}),
@@ -75,7 +90,7 @@ def played(slug: str) -> Service | None:
 
 def follow_the_simulator() -> None:
     """Point the services at where the simulator is now; it may have had to take another port."""
-    for slug in (CRM, ERP, MESSAGES):
+    for slug in (CRM, ERP, MESSAGES, *INTERNAL):
         formerly = rf"^http://127\.0\.0\.1:\d+{_path(slug)}$"
         for service in Service.objects.filter(slug=slug, base_url__regex=formerly).exclude(base_url=_address(slug)):
             options = service.options | (_record_url() if slug == CRM else {})
@@ -99,9 +114,19 @@ def _receiver(slug: str, name: str, **columns: Any) -> Service:
     return _service(slug, name=name, connector="http", options={"honours_key": True}, **columns)
 
 
+def _internal(slug: str, name: str) -> Service:
+    options = {"honours_key": True, "path": "api/events", "probe_path": "health"}
+    return _service(slug, name=name, connector="http", options=options)
+
+
 def _service(slug: str, **columns: Any) -> Service:
     return Service.objects.create(
-        slug=slug, base_url=_address(slug), allowed_networks=[far_end.LOOPBACK], **HURRIED, **columns
+        slug=slug,
+        aliases=ALIASES.get(slug, []),
+        base_url=_address(slug),
+        allowed_networks=[far_end.LOOPBACK],
+        **HURRIED,
+        **columns,
     )
 
 
@@ -110,6 +135,8 @@ def _address(slug: str) -> str:
 
 
 def _path(slug: str) -> str:
+    if slug in INTERNAL:
+        return f"/internal/{slug}"
     return "/piperun/v1" if slug == CRM else f"/http/{slug}"
 
 

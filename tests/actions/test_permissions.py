@@ -33,6 +33,13 @@ def test_an_operator_may_take_the_verbs_that_are_not_dangerous(db: None) -> None
     assert "send_again_pendingoperation" not in codenames("Operator")
 
 
+def test_a_supervisor_changes_policy_and_nobody_else_does(db: None) -> None:
+    policy = {f"change_{model._meta.model_name}" for model in nouns() if model.policy}
+    assert {"change_service", "change_circuitbreaker", "change_queue", "change_tenant"} <= policy
+    assert policy <= codenames("Supervisor")
+    assert not policy & codenames("Operator")
+
+
 def test_a_viewer_may_only_look(db: None) -> None:
     assert codenames("Viewer") == {f"view_{model._meta.model_name}" for model in nouns()}
 

@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Group, Permission, User
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -31,7 +32,9 @@ def form(service: Service, **changed: object) -> dict[str, object]:
         *("rate_per_second", "burst", "max_retries", "backoff_base_seconds", "backoff_cap_seconds"),
     )
     told = {name: getattr(service, name) for name in columns}
-    listed = {name: json.dumps(getattr(service, name)) for name in ("credentials", "options", "allowed_networks")}
+    listed = {
+        name: json.dumps(getattr(service, name)) for name in ("aliases", "credentials", "options", "allowed_networks")
+    }
     return told | listed | changed
 
 
@@ -77,7 +80,6 @@ def test_networks_are_checked(root: Client, company: Company) -> None:
 def test_where_secrets_go_is_only_a_superuser_s_to_change(
     page: Client, ana: User, company: Company, column: str
 ) -> None:
-    ana.user_permissions.add(Permission.objects.get(codename="change_service"))
     changed = {"base_url": "http://evil.example.com", "credentials": '{"token": "SECRET_KEY"}'}
     told = form(company.erp, rate_per_second=3, **{column: changed.get(column, '["0.0.0.0/0"]')})
     before = getattr(company.erp, column)
@@ -86,13 +88,31 @@ def test_where_secrets_go_is_only_a_superuser_s_to_change(
     assert (company.erp.rate_per_second, getattr(company.erp, column)) == (3, before)
 
 
-def test_a_breaker_s_thresholds_are_policy(page: Client, ana: User, company: Company) -> None:
-    ana.user_permissions.add(Permission.objects.get(codename="change_circuitbreaker"))
+def test_a_breaker_s_thresholds_are_policy(page: Client, company: Company) -> None:
     breaker = CircuitBreaker.objects.get(service=company.piperun)
     told = {"failure_threshold": 9, "window_seconds": 60, "timeout_seconds": 5, "timeout_cap_seconds": 60}
     answer = page.post(f"/admin/integrations/circuitbreaker/{breaker.pk}/change/", {**told, "status": "open"})
     breaker.refresh_from_db()
     assert (answer.status_code, breaker.failure_threshold, breaker.status) == (302, 9, "closed")
+    assert LogEntry.objects.filter(object_id=str(breaker.pk), user__username="ana").count() == 1
+
+
+def test_an_operator_changes_no_policy(client: Client, company: Company) -> None:
+    omar = User.objects.create_user("omar", is_staff=True)
+    omar.groups.add(Group.objects.get(name="Operator"))
+    client.force_login(omar)
+    assert client.post(f"{LIST}{company.erp.pk}/change/", form(company.erp, rate_per_second=3)).status_code == 403
+
+
+def test_other_names_are_a_list_of_names_that_no_other_service_has(page: Client, company: Company) -> None:
+    Service.objects.filter(pk=company.piperun.pk).update(aliases=["crm"])
+    url = f"{LIST}{company.erp.pk}/change/"
+    for wrong, told in (
+        ('["crm"]', "crm is a name of the service piperun already"),
+        ('["Two words"]', "list of names"),
+    ):
+        assert told in page.post(url, form(company.erp, aliases=wrong)).content.decode()
+    assert page.post(url, form(company.erp, aliases='["financeiro"]')).status_code == 302
 
 
 def test_a_key_is_revoked_here_and_its_digest_never_shown(page: Client, db: None) -> None:

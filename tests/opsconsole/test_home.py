@@ -11,7 +11,7 @@ from pytest_django.fixtures import Settings
 from apps.actions.actors import Actor
 from apps.actions.running import run
 from apps.actions.selections import Selection
-from apps.integrations.models import CircuitBreaker
+from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Heartbeat, Queue
 from opsconsole.home import PARTS
 from tests.cast import Company
@@ -152,3 +152,22 @@ def test_the_home_page_keeps_its_number_of_queries(page: Client, company: Compan
     with CaptureQueriesContext(connection) as many:
         page.get(HOME)
     assert len(many) == len(few) <= 30
+
+
+def test_many_services_of_which_there_is_nothing_to_say_stand_in_one_line(page: Client, company: Company) -> None:
+    Service.objects.bulk_create(
+        Service(slug=f"s{number}", name=f"S{number}", connector="http", base_url="http://x.example.com")
+        for number in range(6)
+    )
+    for service in Service.objects.filter(breaker=None):
+        CircuitBreaker.objects.create(service=service)
+    Service.objects.filter(slug="s1").update(probe_ok=False)
+    Service.objects.filter(slug="s2").update(tokens_at=Now())
+    told = home(page)
+    assert {service["name"] for service in told["services"]} == {"Piperun, the CRM", "The books", "S1", "S2"}
+    assert told["quiet_services"]["words"] == "4 more services: nothing waits, nothing is wrong."
+
+
+def test_few_services_are_all_shown(page: Client, empty_company: Company) -> None:
+    told = home(page)
+    assert (len(told["services"]), told["quiet_services"]) == (2, None)

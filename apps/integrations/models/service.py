@@ -29,6 +29,7 @@ class Service(Pausable):
         PAUSED = "paused", pgettext_lazy("service", "paused (maintenance)")
         """No call goes out; work for it is kept and waits."""
 
+    policy = True
     filters = {"status": "status", "slug": "slug", "connector": "connector"}
     searches = ("slug__icontains", "name__icontains")
     wakes = "apps.integrations.tasks.answer_probes"
@@ -137,6 +138,7 @@ class CircuitBreaker(Acted):
         HALF_OPEN = "half_open", pgettext_lazy("circuit breaker", "half open")
         """One probe is on its way, and decides."""
 
+    policy = True
     filters = {"status": "status", "service": "service__slug"}
     searches = ("service__slug__icontains",)
     wakes = "apps.integrations.tasks.answer_probes"
