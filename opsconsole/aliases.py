@@ -1,9 +1,11 @@
 """Runbook paths without /api: the same calls, and for whoever would rather read HTML the page that shows the same."""
 
+from urllib.parse import urlencode
+
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import URLPattern, path, resolve
+from django.urls import URLPattern, path, resolve, reverse
 from django.utils.cache import patch_vary_headers
 from django.views.decorators.csrf import csrf_exempt
 
@@ -11,6 +13,7 @@ PAGES = {
     "status": "admin:dashboard",
     "dashboard": "admin:dashboard",
     "circuit-breakers": "admin:integrations_circuitbreaker_changelist",
+    "dlq": "admin:deadletters_deadletter_changelist",
 }
 """Each first word of a path that is answered without /api, and the page that shows the same."""
 RUNBOOK_1 = ("/status", "/dashboard", "/alerts", "/circuit-breakers", "/dlq")
@@ -34,13 +37,20 @@ def speaks_of_error(request: HttpRequest) -> bool:
 def without_api(request: HttpRequest, **_words: str) -> HttpResponseBase:
     """Answer a path as its twin under /api does; lead a browser to the page."""
     if _would_rather_read(request):
-        answer: HttpResponseBase = redirect(PAGES[request.path.split("/")[1]])
+        answer: HttpResponseBase = redirect(_page(request))
     else:
         twin = resolve(f"/api{request.path}")
         answer = twin.func(request, *twin.args, **twin.kwargs)
     if isinstance(answer, HttpResponse):
         patch_vary_headers(answer, ["Accept"])
     return answer
+
+
+def _page(request: HttpRequest) -> str:
+    """Return the page that shows the same; of the words, the state is its own too."""
+    page = reverse(PAGES[request.path.split("/")[1]])
+    status = request.GET.get("status")
+    return f"{page}?{urlencode({'status': status})}" if status else page
 
 
 def _would_rather_read(request: HttpRequest) -> bool:

@@ -23,6 +23,7 @@ from apps.actions.api import actor_of, routes
 from apps.actions.models import ActionRun
 from apps.actions.schemas import ActionRunDetail, ActionRunRow
 from apps.actions.verbs import Acted, Refused, slug_of
+from apps.deadletters.api import router as dlq
 from apps.deadletters.models import DeadLetter, FailureFamily
 from apps.deadletters.schemas import DeadLetterRow, FailureFamilyDetail, FailureFamilyRow
 from apps.integrations import bodies, idempotency, keys
@@ -138,6 +139,7 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
 for noun, shown in NOUNS.items():
     api.add_router(slug_of(noun), shown if isinstance(shown, Router) else routes(noun, shown), tags=[slug_of(noun)])
 
+api.add_router("dlq", dlq, tags=["dlq"])
 api.add_router("", overview)
 
 

@@ -87,26 +87,34 @@ def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
     _require_shown(verb, selection, actor)
     _all_there(selection, actor)
     rows = selection.rows(actor)
-    legal: QuerySet[Any] = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
     moving, refused = _counted(verb, rows)
     if moving and verb.model.leads:
-        moving, refused, legal = _counted_by_leads(verb, legal, moving, refused)
-    told = effects(verb, rows)
-    return Preview(moving + refused.total(), moving, refused.most_common(), list(legal.order_by("pk")[:5]), told)
+        moving, refused = _counted_by_leads(verb, rows, moving, refused)
+    sample = list(movable(verb, rows).order_by("pk")[:5])
+    return Preview(moving + refused.total(), moving, refused.most_common(), sample, effects(verb, rows))
 
 
-def _counted_by_leads(
-    verb: Verb, legal: QuerySet[Any], total: int, refused: Counter[str]
-) -> tuple[int, Counter[str], QuerySet[Any]]:
+def movable(verb: Verb, rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Return the rows that a verb would move; of those that follow others, the ones that their leaders let go."""
+    legal: QuerySet[Any] = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
+    if not verb.model.leads:
+        return legal
+    found: QuerySet[Any] = legal.none()
+    for lead in statements.leads_of(verb, legal):
+        may = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal=None)
+        found = found | legal.filter(**{f"{lead.by}__in": may.values("pk")})
+    return found
+
+
+def _counted_by_leads(verb: Verb, rows: QuerySet[Any], total: int, refused: Counter[str]) -> tuple[int, Counter[str]]:
     """Count rows that follow others by what leads them; those that nothing leads any more stay."""
-    moving, stays, movable = 0, Counter[str](), legal.none()
+    legal = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
+    moving, stays = 0, Counter[str]()
     for lead in statements.leads_of(verb, legal):
         led, led_refused = _counted(lead.verb, lead.rows)
         moving, stays = moving + led, stays + led_refused
-        may = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal=None)
-        movable = movable | legal.filter(**{f"{lead.by}__in": may.values("pk")})
     orphans = Counter({statements.gone(): total - moving - stays.total()})
-    return moving, refused + stays + orphans, movable
+    return moving, refused + stays + orphans
 
 
 def _counted(verb: Move, rows: QuerySet[Any]) -> tuple[int, Counter[str]]:

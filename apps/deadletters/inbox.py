@@ -1,7 +1,9 @@
 """How dead letters open and follow their sources. Everything here runs inside the transaction that moves the source."""
 
+import datetime as dt
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -99,14 +101,22 @@ def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
         yield letter
 
 
-def payload_of(letter: DeadLetter) -> Any:
-    """Return the masked payload of a dead letter's source; None where it is no longer kept, or has none to show."""
+@dataclass(frozen=True)
+class Source:
+    """What a dead letter's source is, as far as it may be shown: its payload is masked."""
+
+    payload: Any
+    created_at: dt.datetime
+
+
+def source_of(letter: DeadLetter) -> Source | None:
+    """Return a dead letter's source; None where it is no longer kept, or has no payload to show."""
     model = next((model for model in sources() if kind_of(model) == letter.source_kind), None)
     column = getattr(model, "dead_letter_payload", "")
     if model is None or not column:
         return None
-    found = model._default_manager.filter(pk=letter.source_id).values_list(column, flat=True).first()
-    return None if found is None else masked_payload(model, found)
+    found = model._default_manager.filter(pk=letter.source_id).values_list(column, "created_at").first()
+    return Source(masked_payload(model, found[0]), found[1]) if found else None
 
 
 def masked_payload(model: Any, payload: Any) -> Any:

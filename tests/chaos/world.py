@@ -23,6 +23,7 @@ from opsconsole import embedded, processes
 # What the cases leave behind; the beat's row, permissions and groups stay.
 EMPTIED = (
     "operations_pendingoperation, operations_attempt, operations_place, operations_tally, deadletters_deadletter,"
+    " deadletters_failurefamily, deadletters_tally,"
     " actions_actionrun, actions_actionitem, integrations_service, integrations_circuitbreaker,"
     " integrations_idempotencyrecord, jobs_queue, jobs_heartbeat"
 )

@@ -18,7 +18,7 @@ from apps.actions.verbs import Verb, state_label
 from apps.deadletters.backlog import WAITING, Group, counts, groups
 from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
-from apps.deadletters.inbox import payload_of
+from apps.deadletters.inbox import source_of
 from apps.deadletters.models import DeadLetter, FailureFamily, TransientRule
 
 
@@ -122,8 +122,8 @@ class DeadLetterAdmin(VerbAdmin[DeadLetter]):
 
     def told(self, request: HttpRequest, row: DeadLetter) -> Told:
         told = super().told(request, row) | {"lead": line(row.message)}
-        payload = payload_of(row)
-        return told if payload is None else told | {"payload": payload}
+        source = source_of(row)
+        return told | {"payload": source.payload} if source else told
 
     @admin.display(description=gettext_lazy("dead letter"))
     def letter(self, row: DeadLetter) -> str:
