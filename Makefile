@@ -4,7 +4,7 @@ BIN := .venv/bin
 NO_WHEELS := "The dependencies could not be installed; the reason stands above. The servers that come with them exist for Linux \
 	(glibc) and macOS, on x86-64 and arm64. On other machines use docker compose: docs/deploying.md says how."
 
-.PHONY: run test chaos lint format lock messages secrets
+.PHONY: run test chaos fuzz lint format lock messages secrets
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py up
@@ -16,6 +16,10 @@ test: .venv/dev.stamp
 # Kills, crashes and outages in full: about half an hour. Prints the table of docs/measured.md.
 chaos: .venv/dev.stamp
 	@CHAOS=full $(BIN)/python -m pytest tests/chaos $(ARGS)
+
+# The API against its own documentation, in full: some minutes, more than 10,000 requests.
+fuzz: .venv/dev.stamp
+	@FUZZ=full $(BIN)/python -m pytest tests/properties/test_api_conforms.py $(ARGS)
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -16,6 +16,7 @@ from django.http.response import HttpResponseBase
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
 from ninja.parser import Parser
 
 from apps.actions.actors import Actor
@@ -35,6 +36,7 @@ from apps.jobs.models import Queue, Tenant
 from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
+from opsconsole import openapi
 from opsconsole.aliases import speaks_of_error
 from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
@@ -109,7 +111,17 @@ def _without_secrets(body: bytes) -> bytes:
     return json.dumps(json.loads(body) | {"shown_once": []}).encode()
 
 
-api = NinjaAPI(
+class ConsoleApi(NinjaAPI):
+    """The API, with its refusals in its documentation."""
+
+    def get_openapi_schema(self, **how: Any) -> OpenAPISchema:
+        """Return the documentation, complete."""
+        schema = super().get_openapi_schema(**how)
+        openapi.complete(schema)
+        return schema
+
+
+api = ConsoleApi(
     title="opsconsole",
     version="1",
     description="Hand work in, see where it stands, and mend what did not get through. Send your key as X-API-Key.",
