@@ -20,9 +20,16 @@ PARAMETER = re.compile(r"\\{\w+\\}")
 REASONS = {AccessRefusal.Reason.KEY_REQUIRED, AccessRefusal.Reason.INVALID_KEY, AccessRefusal.Reason.CLOSED_KEY}
 
 
+def is_door(request: HttpRequest) -> bool:
+    """Say whether a request comes to a door of webhooks, which are signed and bear no key."""
+    return request.path.startswith("/webhook/")
+
+
 def standing_of(request: HttpRequest) -> Standing:
-    """Count a request: against its address, and against its key where it shows an open one."""
+    """Count a request: against its address, and against its key where it shows an open one, or the door it comes to."""
     standing = admit(_address(request), RateLimit.Name.ADDRESS)
+    if standing.admitted and is_door(request):
+        return admit(f"door:{request.path.split('/')[2][:60]}:{_address(request)}", RateLimit.Name.HANDING_IN)
     key = _open_key(request) if standing.admitted else None
     return admit(f"key:{key.pk}", _limit_of(request)) if key else standing
 

@@ -65,12 +65,16 @@ def api_limits(get_response: Respond) -> Respond:
     """On the API a client that sends too much is refused, and every answer says what is left. Whom we turn away is noted."""
 
     def respond(request: HttpRequest) -> HttpResponse:
-        response = _within_limits(request, get_response) if for_programs(request) else get_response(request)
+        response = _within_limits(request, get_response) if _counted(request) else get_response(request)
         if response.status_code in (401, 403, 429):
             admittance.note_refusal(request, response.status_code)
         return response
 
     return respond
+
+
+def _counted(request: HttpRequest) -> bool:
+    return for_programs(request) or admittance.is_door(request)
 
 
 def _within_limits(request: HttpRequest, get_response: Respond) -> HttpResponse:

@@ -202,3 +202,14 @@ def test_pages_and_health_are_not_limited(client: Client, monkeypatch: pytest.Mo
     where = address()
     assert {client.get("/health", REMOTE_ADDR=where).status_code for _ in range(3)} == {200}
     assert "RateLimit" not in client.get("/admin/login/", REMOTE_ADDR=where)
+
+
+@pytest.mark.django_db
+def test_the_doors_of_webhooks_are_limited_by_source_and_address(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, 100, handing_in=2)
+    where = address()
+    doors = ["/webhook/site", "/webhook/site/secret", "/webhook/site", "/webhook/crm"]
+    refused = [client.post(door, {}, "application/json", REMOTE_ADDR=where).status_code == 429 for door in doors]
+    assert refused == [False, False, True, False]
