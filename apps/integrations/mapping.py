@@ -25,8 +25,8 @@ LONGEST, DEEPEST_EXPRESSION = 1000, 40
 MOST_FIELDS = 100
 DEEPEST, LARGEST = 50, 256 * 1024
 """Levels and characters of what an expression, or a mapping in all, may make."""
-MOST_BITS = 332
-"""Whole numbers stay below a hundred digits, as those that are taken in."""
+GREATEST = 10**99
+"""Numbers stay below a hundred digits, as those that are taken in."""
 ALLOWANCE, STEP = 1_000_000, 4
 """What one mapping may spend on one event: a step costs four, a value that is made costs its size. Under a second in all."""
 MAKERS = {
@@ -166,7 +166,7 @@ def check_value(value: Any) -> None:
         if depth > DEEPEST or size > LARGEST:
             raise WrongExpression(_("gives a value that is too large or nested too deep"))
         if not _is_json(item):
-            raise WrongExpression(_("gives a value that is not JSON (NUL, infinity or a bare expression)"))
+            raise WrongExpression(_("gives a value that is not JSON (NUL, a number too large, or a bare expression)"))
         left.extend((part, depth + 1) for part in _parts(item))
 
 
@@ -346,7 +346,7 @@ def _is_json(item: Any) -> bool:
     if isinstance(item, str):
         return storable(item) == item
     if isinstance(item, float):
-        return math.isfinite(item)
+        return math.isfinite(item) and abs(item) <= GREATEST
     if isinstance(item, int):
-        return item.bit_length() <= MOST_BITS
+        return abs(item) <= GREATEST
     return item is None or isinstance(item, dict | list)

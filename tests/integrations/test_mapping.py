@@ -87,9 +87,9 @@ def test_an_expression_that_cannot_be_read_is_refused_before_any_event(expressio
         ("lower(data.city)", "lower() takes string and was given null"),
         ("type < `1`", "compares or converts values that do not fit each other"),
         ("contains(type, `1`)", "compares or converts values that do not fit each other"),
-        ("&type", "gives a value that is not JSON (NUL, infinity or a bare expression)"),
-        ("to_number('1e999')", "gives a value that is not JSON (NUL, infinity or a bare expression)"),
-        ('`"\\u0000"`', "gives a value that is not JSON (NUL, infinity or a bare expression)"),
+        ("&type", "gives a value that is not JSON (NUL, a number too large, or a bare expression)"),
+        ("to_number('1e999')", "gives a value that is not JSON (NUL, a number too large, or a bare expression)"),
+        ('`"\\u0000"`', "gives a value that is not JSON (NUL, a number too large, or a bare expression)"),
     ],
 )
 def test_what_cannot_be_worked_out_is_refused_in_a_sentence(expression: str, why: str) -> None:
