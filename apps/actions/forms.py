@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth import get_user_model
 from django.utils.translation import gettext_lazy as _
 
+from apps.actions.models import SavedView
 from apps.actions.running import Pace
 from apps.actions.verbs import Verb
 
@@ -90,3 +91,26 @@ def _people() -> list[tuple[str, str]]:
     return [
         (name, f"{name} ({full})" if full else name) for name, full in ((p.username, p.get_full_name()) for p in people)
     ]
+
+
+class ViewForm(forms.ModelForm[SavedView]):
+    """The name of a saved view, and whether everybody is to have it. Whose it is, and of what, stands in the instance."""
+
+    class Meta:
+        model = SavedView
+        fields = ("name", "shared")
+
+    def clean_name(self) -> str:
+        """Take one line of plain text that is not the name of another view of theirs."""
+        name = " ".join(self.cleaned_data["name"].split())
+        if not name.isprintable():
+            raise forms.ValidationError(_("A name is one line of plain text."))
+        others = SavedView.objects.filter(owner=self.instance.owner, kind=self.instance.kind, name__iexact=name)
+        if others.exclude(pk=self.instance.pk).exists():
+            raise forms.ValidationError(_("You have a view called %(name)s already.") % {"name": name})
+        return name
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in a line."""
+        return " ".join(f"{self[field].label}: {' '.join(said)}" for field, said in self.errors.items())

@@ -1,6 +1,7 @@
 """Action runs and their items: the record of every verb that was asked for, and of every row that moved."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -252,3 +253,31 @@ class ActionItem(models.Model):
 def history_of(object_id: UUID) -> "models.QuerySet[ActionItem, ActionItem]":
     """Return what happened to a row, newest first, with the runs that people asked for."""
     return ActionItem.objects.filter(object_id=object_id).select_related("run")
+
+
+class SavedView(models.Model):
+    """A list as somebody wants to see it again: its filter, search and order under a name, their own or for everybody."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(_("kind"), max_length=100, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", editable=False)
+    name = models.CharField(_("name"), max_length=60)
+    words = models.JSONField(_("filter"), default=dict, editable=False)
+    """The words of the list's address: filter, search (`q`) and order (`o`)."""
+    shared = models.BooleanField(_("for everybody who may see this list"), default=False)
+    created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = _("saved view")
+        verbose_name_plural = _("saved views")
+        ordering = ("name", "id")
+        constraints = [models.UniqueConstraint(name="savedview_name", fields=["owner", "kind", "name"])]
+        indexes = [models.Index(name="savedview_shared", fields=["kind", "name"], condition=Q(shared=True))]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def query(self) -> str:
+        """The address of the list, from its question mark on."""
+        return f"?{urlencode(self.words)}"

@@ -15,6 +15,7 @@ DATA = [
     "/admin/?part=pulse",
     "/admin/deadletters/deadletter/causes/",
     "/admin/deadletters/deadletter/groups/",
+    "/admin/deadletters/deadletter/views/",
     "/admin/jobs/heartbeat/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]

@@ -28,6 +28,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions import tasks
 from apps.actions.actors import Actor, spoken
+from apps.actions.admin import saved
 from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, about, newest_come_first, word_filters
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
@@ -138,9 +139,13 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         return VerbChangeList
 
     def get_urls(self) -> list[Any]:
-        """Add the address of each verb."""
-        view = self.admin_site.admin_view(self.verb_view)
-        return [path("verbs/<slug:name>/", view, name=self._url_name("verb")), *super().get_urls()]
+        """Add the address of each verb, and that of the saved views."""
+        verbs, saved_views = (self.admin_site.admin_view(view) for view in (self.verb_view, self.saved_view))
+        return [
+            path("verbs/<slug:name>/", verbs, name=self._url_name("verb")),
+            path("views/", saved_views, name=self._url_name("views")),
+            *super().get_urls(),
+        ]
 
     # The list
 
@@ -161,11 +166,23 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             response.template_name = "console/tabs.html"
             return
         self.complete_rows(request, changes.result_list)
+        context.update(saved.told_views(request, changes.model))
         if context["action_form"]:
             context["action_form"].fields["key"].initial = token_hex(16)
         if changes.refusal:
             context["banner"] = {"state": "failed", "words": changes.refusal}
             response.status_code = changes.refusal.http_status
+
+    def saved_view(self, request: HttpRequest) -> HttpResponse:
+        """Show the saved views of the list; save, rename or delete one where it was pressed."""
+        self.require_view(request)
+        if request.method != "POST":
+            context = self.admin_site.each_context(request) | {"title": _("Saved views")}
+            return saved.page(request, self.model, self.list_url(), context)
+        try:
+            return saved.change(request, self.model, self.list_url())
+        except Refused as refusal:
+            return self._refused(request, refusal)
 
     def complete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         """Let each row of a page know its legal verbs: found for all at once, by the condition that `run` uses.
