@@ -113,4 +113,4 @@ class ViewForm(forms.ModelForm[SavedView]):
     @property
     def sentence(self) -> str:
         """What is wrong, in a line."""
-        return " ".join(f"{self[field].label}: {' '.join(said)}" for field, said in self.errors.items())
+        return " ".join(f"{self[field].label}: {' '.join(map(str, said))}" for field, said in self.errors.items())

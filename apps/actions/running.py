@@ -147,6 +147,8 @@ def _refused_by_leads(verbs: Mapping[str, Verb], rows: QuerySet[Any], told: dict
         legal = rows.filter(pk__in=[key for key, whys in told.items() if not whys[name]])
         for lead in statements.leads_of(verb, legal):
             followers = lead.followers
+            if not followers:
+                continue
             refused = lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal__isnull=False)
             for key, number, status in refused.values_list("pk", "refusal", "status"):
                 told[followers[key]][name] = lead.verb.why_not(number, status)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.admin.views.main import ORDER_VAR
+from django.contrib.auth.models import User
 from django.db import IntegrityError, models, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import render
@@ -75,7 +76,8 @@ def _save(request: HttpRequest, model: type[Acted]) -> SavedView:
     Selection.matching(model, {word: value for word, value in words.items() if word != ORDER_VAR})
     if SavedView.objects.filter(owner=request.user.pk, kind=kind_of(model)).count() >= KEPT:
         raise Invalid(_("You keep %(most)s views of this list already. Delete one first.") % {"most": KEPT})
-    return _written(request, SavedView(kind=kind_of(model), owner_id=request.user.pk, words=words))
+    assert isinstance(request.user, User)  # noqa: S101 # AnonymousUser never gets past the sign-in
+    return _written(request, SavedView(kind=kind_of(model), owner=request.user, words=words))
 
 
 def _written(request: HttpRequest, view: SavedView) -> SavedView:
