@@ -27,7 +27,7 @@ from apps.actions.schemas import (
     asked_of,
     pace_of,
 )
-from apps.actions.selections import Selection
+from apps.actions.selections import OF_RUN, Selection
 from apps.actions.tasks import wake_after
 from apps.actions.verbs import Acted, ActedQuerySet, NotFound, Verb, Words, state_label, verbs_of
 
@@ -78,7 +78,9 @@ def listed(request: HttpRequest, model: type[Acted], words: Any) -> dict[str, An
 
 def asking(model: type[Acted]) -> type[BaseModel]:
     """Return the words that a noun's list takes: those of its filter, and which page."""
-    texts: dict[str, Any] = dict.fromkeys([*model.filters, *(["q"] if model.searches else [])], (str | None, None))
+    texts: dict[str, Any] = dict.fromkeys(
+        [*model.filters, OF_RUN, *(["q"] if model.searches else [])], (str | None, None)
+    )
     return create_model(
         f"{model.__name__}Asking", limit=(int, Field(50, ge=1, le=200)), after=(UUID | None, None), **texts
     )
@@ -198,7 +200,8 @@ def _add_verb_on_many(router: Router, verb: Verb) -> None:
         asked: AskedOfMany = body
         selection, actor = asked.selection(verb.model), actor_of(request)
         if asked.dry_run:
-            return _previewed(running.preview(verb, selection, actor))
+            pace = pace_of(asked)
+            return _previewed(running.preview(verb, selection, actor, rate=pace.rate if pace else None))
         record = running.run(verb, selection, actor, given=asked.given(verb), pace=pace_of(asked))
         wake_after(record)
         return answered(record, response, Answer(**_score(record), **_shown(request, record, verb)))
@@ -244,4 +247,8 @@ def _previewed(preview: Preview) -> Previewed:
         refusals=dict(preview.refused),
         sample=[row.pk for row in preview.sample],
         effects=preview.effects,
+        about=preview.foresight.about,
+        settled=preview.foresight.settled,
+        in_the_way=preview.foresight.in_the_way,
+        duration=preview.foresight.duration,
     )

@@ -27,6 +27,7 @@ from django.utils.translation import gettext as _
 
 from apps.actions import statements
 from apps.actions.actors import Actor, spoken
+from apps.actions.foresight import Foresight, foresight
 from apps.actions.models import ActionItem, ActionRun, new_id
 from apps.actions.permissions import require
 from apps.actions.selections import Selection, plain
@@ -79,10 +80,14 @@ class Preview:
     refused: list[tuple[str, int]]
     sample: list[Any]
     effects: list[str]
+    foresight: Foresight
 
 
-def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
-    """Say what `run` would do, by the same condition. Changes nothing; raises what `run` would raise."""
+def preview(verb: Verb, selection: Selection, actor: Actor, rate: float | None = None) -> Preview:
+    """Say what `run` would do, by the same condition, and how long it takes at so many rows a second.
+
+    Changes nothing; raises what `run` would raise.
+    """
     require(actor, verb)
     _require_shown(verb, selection, actor)
     _all_there(selection, actor)
@@ -90,8 +95,19 @@ def preview(verb: Verb, selection: Selection, actor: Actor) -> Preview:
     moving, refused = _counted(verb, rows)
     if moving and verb.model.leads:
         moving, refused = _counted_by_leads(verb, rows, moving, refused)
+    told = foresight(_moves(verb, rows), rate) if moving else Foresight()
     sample = list(movable(verb, rows).order_by("pk")[:5])
-    return Preview(moving + refused.total(), moving, refused.most_common(), sample, effects(verb, rows))
+    sentences = [*effects(verb, rows), *told.effects]
+    return Preview(moving + refused.total(), moving, refused.most_common(), sample, sentences, told)
+
+
+def _moves(verb: Verb, rows: QuerySet[Any]) -> list[tuple[Move, QuerySet[Any]]]:
+    """Return what would move by which verb: the rows themselves, or those that lead them."""
+    legal: QuerySet[Any] = rows.annotate(refusal=verb.refusal()).filter(refusal=None)
+    if not verb.model.leads:
+        return [(verb, legal)]
+    leads = statements.leads_of(verb, legal)
+    return [(lead.verb, lead.rows.annotate(refusal=lead.verb.refusal()).filter(refusal=None)) for lead in leads]
 
 
 def movable(verb: Verb, rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -143,7 +143,11 @@ class Previewed(BaseModel):
     refused: int
     refusals: dict[str, int]
     sample: list[UUID]
-    effects: list[str]
+    about: list[str] = Field(description="Which rows they are.")
+    effects: list[str] = Field(description="What the verb brings about.")
+    settled: list[str] = Field(description="What is answered or superseded already.")
+    in_the_way: list[str] = Field(description="What keeps it from happening now.")
+    duration: list[str] = Field(description="How long it takes at the rate asked for.")
 
 
 class HistoryItem(BaseModel):

@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.actions.actors import Actor
-from apps.actions.verbs import Acted, ActedQuerySet, Invalid, UnknownFilter
+from apps.actions.models import ActionItem
+from apps.actions.verbs import Acted, ActedQuerySet, Invalid, UnknownFilter, kind_of
 
 TICKED_AT_MOST = 1000
 """More rows than that are asked for by a filter."""
@@ -25,6 +26,12 @@ EMPTY = '""'
 """How a filter writes the empty word: the rows that have none."""
 NAMES_KNOWN = 1000
 """So many names of services, queues, … are looked through for the one that was meant."""
+
+
+OF_RUN = "run"
+"""A word of every noun's filter: the rows that an action run moved, `run=<id>` or `run=<id>:failed_again`."""
+STILL_OPEN = "still_open"
+OUTCOMES = ("confirmed", "failed_again", STILL_OPEN)
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class Selection:
             }
         if not self.filters:
             return _("all %(plural)s") % {"plural": plural}
-        told = ", ".join(f"{word} = {value}" for word, value in self.filters.items())
+        told = ", ".join(_words(word, value) for word, value in self.filters.items())
         return _("%(plural)s with %(filter)s") % {"plural": plural, "filter": told}
 
 
@@ -119,6 +126,8 @@ def closest(word: str, known: Sequence[str]) -> str:
 
 def _names_the_dead(model: type[Acted], filters: Mapping[str, str]) -> bool:
     """Say whether the filter speaks of the very columns by which a noun leaves its live rows (`archived=yes`)."""
+    if OF_RUN in filters:  # what a run moved is what it moved, wherever it stands now
+        return True
     columns = {str(child[0]).split("__")[0] for child in model.live_rows.children if isinstance(child, tuple)}
     return any(model.filters[word].split("__")[0] in columns for word in filters if word in model.filters)
 
@@ -155,6 +164,8 @@ def _normal(model: type[Acted], word: str, value: str) -> str:
         raise UnknownFilter(_("%(word)s takes up to 500 characters of plain text.") % {"word": word})
     if word == "q":
         return value.strip()
+    if word == OF_RUN:
+        return ":".join(part for part in _run_and_outcome(value) if part is not None)
     parts = [part.strip() for part in value.split(",")]
     return ",".join(part.lower() for part in parts) if _choices(model, _lookup(model, word)) else ",".join(parts)
 
@@ -162,7 +173,8 @@ def _normal(model: type[Acted], word: str, value: str) -> str:
 def _lookup(model: type[Acted], word: str) -> str:
     if word not in model.filters:
         raise UnknownFilter(
-            _("There is no filter %(word)s; %(hint)s") % {"word": word, "hint": closest(word, [*model.filters, "q"])}
+            _("There is no filter %(word)s; %(hint)s")
+            % {"word": word, "hint": closest(word, [*model.filters, OF_RUN, "q"])}
         )
     return model.filters[word]
 
@@ -174,7 +186,42 @@ def _choices(model: type[Acted], lookup: str) -> list[str]:
     return [str(choice) for choice, _label in getattr(model._meta.get_field(lookup), "flatchoices", [])]
 
 
+def _run_and_outcome(value: str) -> tuple[str, str | None]:
+    """Read `run`: the id of an action run, and after a colon what became of its rows."""
+    key, colon, outcome = value.strip().partition(":")
+    if _key(key) is None:
+        raise UnknownFilter(_("run takes the id of an action run, and after a colon what became of its rows."))
+    if colon and outcome not in OUTCOMES:
+        raise UnknownFilter(
+            _("%(value)s is no %(word)s; %(hint)s")
+            % {"value": outcome, "word": OF_RUN, "hint": closest(outcome, OUTCOMES)}
+        )
+    return str(_key(key)), outcome if colon else None
+
+
+def _of_run(model: type[Acted], value: str) -> Q:
+    """Return the rows that a run moved, or those of them that came to one outcome: exactly those its score counts."""
+    key, outcome = _run_and_outcome(value)
+    items = ActionItem.objects.filter(run=UUID(key), kind=kind_of(model))
+    if outcome is not None:
+        items = items.filter(outcome="" if outcome == STILL_OPEN else outcome)
+    return Q(pk__in=items.order_by().values("object_id"))
+
+
+def _words(word: str, value: str) -> str:
+    if word != OF_RUN:
+        return f"{word} = {value}"
+    key, outcome = _run_and_outcome(value)
+    told = {
+        "run": key[-8:],
+        "outcome": ActionItem.Outcome("" if outcome == STILL_OPEN else outcome).label if outcome else "",
+    }
+    return (_("run = %(run)s, %(outcome)s") if outcome else _("run = %(run)s")) % told
+
+
 def _condition(model: type[Acted], word: str, value: str) -> Q:
+    if word == OF_RUN:
+        return _of_run(model, value)
     lookup = _lookup(model, word)
     if lookup.endswith("__isnull"):
         return Q(**{lookup: not _yes(word, value)})

@@ -269,6 +269,9 @@ class Acted(models.Model):
     """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then
     runs on those, and what they refuse is refused here in the same sentence."""
 
+    foresees: ClassVar[str] = ""
+    """The dotted path of a function `(verb, rows, rate) -> Foresight` (apps/actions/foresight.py): what a preview says."""
+
     wakes: ClassVar[str] = ""
     """The dotted path of the task that goes on where a verb has moved rows; the sweep finds them in any case."""
 

@@ -57,6 +57,7 @@ class PendingOperation(Leased):
     live_rows = Q(archived_at__isnull=True)
     taken_in = True
     settles = {"confirmed": Q(status="completed"), "failed_again": Q(status="failed")}
+    foresees = "apps.operations.foresight.foreseen"
     wakes = "apps.operations.tasks.sweep"
     dead_letter = {
         "service": "service__slug",

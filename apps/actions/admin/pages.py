@@ -264,7 +264,8 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         try:
             require(Actor.of_user(request.user), verb)
             selection = Selection.ticked(self.model, ids) if words is None else self._matching(words)
-            if request.method == "POST" and ("confirm" in request.POST or _at_once(verb, selection)):
+            looks = request.method != "POST" or "look" in request.POST
+            if not looks and ("confirm" in request.POST or _at_once(verb, selection)):
                 return self._press(request, verb, selection)
             return self._preview(request, verb, selection)
         except Refused as refusal:
@@ -308,7 +309,7 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
         refusal: Refused | None = None,
         status: int = 200,
     ) -> HttpResponse:
-        shown = preview(verb, selection, Actor.of_user(request.user))
+        shown = preview(verb, selection, Actor.of_user(request.user), rate=_rate(request))
         form = form or PressForm(verb, moving=shown.moving, initial=_proposed(request))
         if refusal:
             form.add_error(None, str(refusal))
@@ -583,6 +584,17 @@ def _may(actor: Actor, verb: Verb) -> bool:
     except NotPermitted:
         return False
     return True
+
+
+def _rate(request: HttpRequest) -> float | None:
+    """Return the rate that the form has so far; what is wrong with it is said when it is sent."""
+    if request.POST.get("pace") != "rate":
+        return None
+    try:
+        rate = float(request.POST.get("rate", ""))
+    except ValueError:
+        return None
+    return rate if 0 < rate <= 10_000 else None
 
 
 def _at_once(verb: Verb, selection: Selection) -> bool:

@@ -8,7 +8,7 @@ from django.contrib import admin
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from django.urls import reverse
+from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format
@@ -20,6 +20,7 @@ from apps.actions.admin.pages import Told, VerbAdmin, age, label_of, told_score
 from apps.actions.models import ActionItem, ActionRun
 from apps.actions.pacing import STAGES
 from apps.actions.running import is_watched, model_of
+from apps.actions.selections import OF_RUN, OUTCOMES
 from apps.actions.verbs import NotFound, state_label
 
 ITEMS_PER_PAGE = 50
@@ -81,8 +82,20 @@ class ActionRunAdmin(VerbAdmin[ActionRun]):
             "refused_more": max(run.refused - REFUSED_SHOWN, 0),
             "stages": _stages(run),
             "facts": _facts(run),
+            "lists": _lists(run),
             "controls": [verb for verb in self.offered(request, run) if not verb["refusal"]],
         }
+
+
+def _lists(run: ActionRun) -> Told:
+    """Return where exactly the rows stand that each figure of the score counts."""
+    try:
+        url = reverse(f"admin:{model_of(run.kind)._meta.label_lower.replace('.', '_')}_changelist")
+    except (NotFound, NoReverseMatch):
+        return {}
+    return {outcome: f"{url}?{OF_RUN}={run.pk}:{outcome}" for outcome in OUTCOMES} | {
+        "moved": f"{url}?{OF_RUN}={run.pk}"
+    }
 
 
 def _stages(run: ActionRun) -> list[Told]:

@@ -61,7 +61,8 @@ class Command(BaseCommand):
         told = {"verb": verb.label, "moving": preview.moving, "total": preview.total}
         self.stdout.write(_("%(verb)s: %(moving)s of %(total)s rows would move.") % told)
         self._refused(dict(preview.refused))
-        for sentence in preview.effects:
+        seen = preview.foresight
+        for sentence in [*seen.about, *preview.effects, *seen.settled, *seen.in_the_way, *seen.duration]:
             self.stdout.write(sentence)
 
     def _second_look(self, verb: Verb, selection: Selection, sure: bool) -> None:
