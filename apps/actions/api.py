@@ -225,6 +225,11 @@ def _told(verb: Verb, rows: Words | None) -> dict[str, Any]:
     return {"summary": f"{verb.label} {rows}", "description": str(verb.help)}
 
 
+def done_many(record: ActionRun) -> DoneMany:
+    """Return how a run over many rows stands, as the API answers it."""
+    return DoneMany(**_score(record))
+
+
 def _score(record: ActionRun) -> dict[str, Any]:
     open_still = record.status in ActionRun.OPEN
     words = _("%(total)s rows are queued.") if open_still else _("%(moved)s of %(total)s rows moved.")

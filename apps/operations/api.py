@@ -1,5 +1,6 @@
 """The API of operations: handing work in, and the calls of runbook 0 as they are written there (S0-7 to S0-18)."""
 
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
@@ -13,20 +14,29 @@ from pydantic import Field
 
 from apps.actions import running
 from apps.actions.actors import Actor
-from apps.actions.api import actor_of, answered, page, routes, with_references
+from apps.actions.api import actor_of, answered, done_many, found, page, routes, with_references
 from apps.actions.models import ActionRun
-from apps.actions.permissions import require_view
+from apps.actions.permissions import require, require_view
+from apps.actions.schemas import Done, DoneMany, pace_of
 from apps.actions.selections import Selection
 from apps.actions.tasks import wake, wake_after
-from apps.actions.verbs import NotPermitted
+from apps.actions.verbs import Invalid, NotPermitted, Refused
+from apps.deadletters.models import DeadLetter
 from apps.integrations.admission import HANDS_IN
+from apps.integrations.unmasking import StillMasked, unmasked
 from apps.operations import intake
 from apps.operations.backlog import counts
+from apps.operations.editing import Sample, Trial, edit_many, edit_of, edit_one, tried
 from apps.operations.models import PendingOperation
+from apps.operations.payloads import BadRule, DoesNotFit, Rule, changes, check_sendable, checked_rule
 from apps.operations.schemas import (
     Accepted,
     AcceptedMany,
+    Changed,
+    ChangeRow,
     Counts,
+    Edited,
+    EditedMany,
     FailedPage,
     OperationDetail,
     OperationIn,
@@ -35,6 +45,8 @@ from apps.operations.schemas import (
     OperationsPage,
     Processed,
     RetriedAll,
+    SampleRow,
+    Tried,
 )
 from apps.operations.tasks import drain
 
@@ -139,7 +151,88 @@ def retry_all_failed(request: HttpRequest, response: HttpResponse, batch_size: B
     return answered(run, response, answer)
 
 
+@router.post("/edit", response={200: DoneMany | Tried, 202: DoneMany}, summary="Edit and retry many by one rule")
+def edit_by_rule(request: HttpRequest, response: HttpResponse, body: EditedMany) -> Any:
+    """Apply a JSON Patch to all payloads of a selection and send them again; what it does not fit stays, by sentence."""
+    actor, model = actor_of(request), DeadLetter if body.noun == "dead-letters" else PendingOperation
+    selection, rule = body.selection(model), _rule(body.rule)
+    if body.dry_run:
+        return _tried(running.preview(edit_of(model), selection, actor), tried(rule, selection, actor))
+    run = edit_many(selection, rule, actor, reason=body.reason, pace=pace_of(body), key=None)
+    wake_after(run)
+    return answered(run, response, done_many(run))
+
+
+@router.post("/{id}/edit", response=Done | Changed, summary="Edit one failed operation and retry it")
+def edit(request: HttpRequest, id: str, body: Edited) -> Any:
+    """Replace the payload and send it again under the same key. `If-Match` takes the `version` that was looked at."""
+    actor = actor_of(request)
+    require(actor, PendingOperation.edit)
+    operation: PendingOperation = found(PendingOperation, id, actor)
+    version = _version(request)
+    payload = _payload(operation, body.payload)
+    if body.dry_run:
+        return Changed(changes=[ChangeRow(**asdict(change)) for change in changes(operation.payload, payload)])
+    run = edit_one(operation, payload, version, actor, reason=body.reason, key=None)
+    wake_after(run)
+    operation.refresh_from_db()
+    words = {"verb": PendingOperation.edit.label, "row": operation, "state": operation.get_status_display()}
+    return Done(message=_("%(verb)s: %(row)s is %(state)s.") % words, action_run=run.pk, status=operation.status)
+
+
 routes(PendingOperation, OperationRow, router, OperationDetail)
+
+
+class NoVersion(Refused):
+    """An edit must say which version it is of."""
+
+    http_status = 428
+
+
+def _version(request: HttpRequest) -> str:
+    version = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if not version:
+        raise NoVersion(
+            _("Say which version you edit: If-Match takes the version that the operation shows."),
+            code="version_required",
+        )
+    return version
+
+
+def _payload(operation: PendingOperation, given: dict[str, Any]) -> dict[str, Any]:
+    """Return what was given with its true values, once the connector can carry it out."""
+    try:
+        payload: dict[str, Any] = unmasked(given, operation.payload)
+        check_sendable(operation.service, operation.operation_type, payload)
+    except (StillMasked, DoesNotFit) as wrong:
+        errors = {f"payload.{field}" if field else "payload": said for field, said in wrong.errors.items()}
+        raise Invalid(str(wrong), code="cannot_be_sent", errors=errors) from wrong
+    if not changes(operation.payload, payload):
+        raise Invalid(_("Nothing would change. To send it as it is, retry it."), code="nothing_changed")
+    return payload
+
+
+def _rule(given: list[dict[str, Any]]) -> Rule:
+    try:
+        return checked_rule(given)
+    except BadRule as wrong:
+        raise Invalid(str(wrong), code="bad_rule", errors={"rule": [str(wrong)]}) from wrong
+
+
+def _tried(shown: running.Preview, trial: Trial) -> Tried:
+    return Tried(
+        total=shown.total,
+        moving=shown.moving,
+        tried=trial.tried,
+        fits=trial.fits,
+        refusals=dict(trial.refused),
+        samples=[_told_sample(sample) for sample in trial.samples],
+    )
+
+
+def _told_sample(sample: Sample) -> SampleRow:
+    changed = changes(sample.row.payload, sample.after) if sample.after is not None else []
+    return SampleRow(id=sample.row.pk, changes=[ChangeRow(**asdict(one)) for one in changed], refusal=sample.refusal)
 
 
 def _allowed(request: HttpRequest) -> Actor:

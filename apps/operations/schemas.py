@@ -2,14 +2,15 @@
 
 import datetime as dt
 import re
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
-from apps.actions.schemas import WithHistory
+from apps.actions.schemas import AskedOfMany, WithHistory, WithPace
 from apps.integrations.masking import masked
+from apps.operations.editing import version_of
 from apps.operations.intake import AT_ONCE, Wanted
 from apps.operations.models import PendingOperation
 
@@ -164,11 +165,70 @@ class OperationDetail(OperationRow, WithHistory):
     """An operation with every call that was made for it, newest first (S0-17, S0-29)."""
 
     attempts: list[AttemptRow]
+    version: str = Field(description="What `If-Match` takes when it is edited: another after any move.")
+
+    @staticmethod
+    def resolve_version(operation: PendingOperation) -> str:
+        """What tells it from itself after any move."""
+        return version_of(operation)
 
     @staticmethod
     def resolve_attempts(operation: PendingOperation) -> list[Any]:
         """The calls."""
         return list(operation.attempt_set.all()[:100])
+
+
+class Edited(BaseModel):
+    """What a failed operation is to be sent as. Masked values that come back as they were shown keep their true ones."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    payload: dict[str, Any]
+    reason: str = Field(max_length=2000, description="Why. Kept with the version.")
+    dry_run: bool = Field(False, description="Only say what would change.")
+
+
+class EditedMany(AskedOfMany, WithPace):
+    """One rule for the payloads of many failed operations, or of those behind many dead letters."""
+
+    rule: list[dict[str, Any]] = Field(description="A JSON Patch (RFC 6902). A test that fails refuses the row.")
+    reason: str = Field(max_length=2000, description="Why. Kept with each version.")
+    noun: Literal["pending-operations", "dead-letters"] = Field(
+        "pending-operations", description="Whose ids or filter these are."
+    )
+
+
+class ChangeRow(Schema):
+    """One place in a payload that changes, masked; null: it is not there."""
+
+    path: str
+    before: str | None
+    after: str | None
+
+
+class Changed(BaseModel):
+    """What an edit would change."""
+
+    changes: list[ChangeRow]
+
+
+class SampleRow(BaseModel):
+    """One operation that a rule was tried on: what would change, or why it stays."""
+
+    id: UUID
+    changes: list[ChangeRow]
+    refusal: str
+
+
+class Tried(BaseModel):
+    """What a rule would do: of `moving` rows the first `tried` were tried, and `fits` of them would be edited."""
+
+    total: int
+    moving: int
+    tried: int
+    fits: int
+    refusals: dict[str, int]
+    samples: list[SampleRow]
 
 
 class OperationsPage(Schema):

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.actions.admin import NOTHING, VerbAdmin, age, figure, line
-from apps.actions.admin.pages import Told, label_of
+from apps.actions.admin.pages import Told, form_url, label_of
 from apps.actions.models import ActionRun
 from apps.actions.running import verb_of
 from apps.actions.verbs import state_label
@@ -105,6 +105,7 @@ class FailureFamilyAdmin(VerbAdmin[FailureFamily]):
             "tiles": [*self._tiles(row, counts), *map(_told_tile, trends)],
             "trends": trends,
             "members": self._members(request, row, waiting),
+            "forms": self._forms(request, row, waiting),
             "review_url": self._letters_url(row) if waiting else "",
             "worked": self._worked(request, row, waiting),
         }
@@ -126,6 +127,12 @@ class FailureFamilyAdmin(VerbAdmin[FailureFamily]):
         return (
             self.letters.buttons(request, row, (*names, "resolve"), waiting, request.path) if waiting and names else []
         )
+
+    def _forms(self, request: HttpRequest, row: FailureFamily, waiting: int) -> list[Told]:
+        """Return the dead letters' verbs that have a form of their own, for all of the family that wait."""
+        words = {"status": str(backlog.WAITING), "family": row.fingerprint}
+        forms = self.letters.forms_permitted(request).values() if waiting and offered(row.failure_class) else ()
+        return [{"label": f"{verb.label} {figure(waiting)}", "url": form_url(verb, **words)} for verb in forms]
 
     def _worked(self, request: HttpRequest, row: FailureFamily, waiting: int) -> Told | None:
         """Return what worked last time, with the button that does it again."""
