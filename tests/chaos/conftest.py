@@ -12,8 +12,10 @@ from pytest_django import DjangoDbBlocker
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
+from tests.api import key_of
 from tests.chaos.fleet import Fleet
 from tests.chaos.score import LINES, Score
+from tests.chaos.web import Web
 from tests.chaos.world import World, turned_to
 from tests.operations.conftest import receiver
 from tests.simulator_process import Simulator
@@ -79,6 +81,13 @@ def fleet_of(world: World, tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
     yield start
     for fleet in fleets:
         fleet.close()
+
+
+@pytest.fixture
+def web(world: World, tmp_path: Path) -> Iterator[Web]:
+    web = Web(world, tmp_path, key_of("erp", "Supervisor"))
+    yield web
+    web.close()
 
 
 @pytest.fixture

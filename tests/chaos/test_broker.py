@@ -1,14 +1,10 @@
 """R02, R03: Redis is away, silent or emptied. Work is taken in all the same, and goes out when it is back."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
-import pytest
+from collections.abc import Callable
 
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.api import key_of
 from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
 from tests.chaos.score import Score, scored
@@ -17,13 +13,6 @@ from tests.chaos.world import World
 from tests.simulator_process import Simulator
 
 POSTS = 250
-
-
-@pytest.fixture
-def web(world: World, tmp_path: Path) -> Iterator[Web]:
-    web = Web(world, tmp_path, key_of("erp", "Supervisor"))
-    yield web
-    web.close()
 
 
 def bodies(first: int) -> list[object]:
