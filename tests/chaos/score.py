@@ -1,10 +1,13 @@
 """What a case came to: counted in our rows and in the far end's ledger."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
+from apps.actions.models import ActionItem
 from apps.deadletters.models import DeadLetter
 from apps.operations.models import PendingOperation
 from tests.simulator_process import Simulator
@@ -56,3 +59,9 @@ def scored(
         second_keys=sum(max(entry["keys"] - 1, 0) for entry in entries),
         kills=kills,
     )
+
+
+def moved_by_people(rows: list[Any]) -> Counter[int]:
+    """Count the rows by how often a person moved them."""
+    items = ActionItem.objects.filter(object_id__in=[row.pk for row in rows], run__isnull=False)
+    return Counter(Counter(items.values_list("object_id", flat=True)).values())

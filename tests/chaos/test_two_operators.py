@@ -1,7 +1,6 @@
 """R09: two operators act on the same rows at the same moment, over HTTP. One wins, the other reads who did and what is needed."""
 
 import re
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -9,8 +8,6 @@ from typing import Any
 import pytest
 import requests
 
-from apps.actions.models import ActionItem
-from apps.deadletters.models import DeadLetter
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
@@ -18,7 +15,7 @@ from tests.api import key_of
 from tests.cast import give_up, letter_of
 from tests.chaos.conftest import FULL, hand_in
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import Score, moved_by_people, scored
 from tests.chaos.web import Web
 from tests.chaos.world import World
 from tests.invariants import what_is_wrong
@@ -69,12 +66,6 @@ def lost(ana: requests.Response, eva: requests.Response) -> str:
 
 def all_completed() -> bool:
     return not PendingOperation.objects.exclude(status="completed").exists()
-
-
-def moved_by_people(rows: list[Any]) -> Counter[int]:
-    """Count the rows by how often a person moved them."""
-    items = ActionItem.objects.filter(object_id__in=[row.pk for row in rows], run__isnull=False)
-    return Counter(Counter(items.values_list("object_id", flat=True)).values())
 
 
 def test_reset_and_archive(operators: Operators, failed: list[PendingOperation]) -> None:
