@@ -339,7 +339,7 @@ class Situation:
             "waiting": self.waiting.get(service.pk, (0, None))[0],
             "probed_at": service.probed_at,
             "probe_good": service.probe_ok,
-            "probe_words": line(service.probe_message),
+            "probe_words": line(service.probe_said),
             "verbs": [
                 *self._buttons(service, "probe"),
                 *(self._buttons(breaker, "reset") if breaker and opens else []),

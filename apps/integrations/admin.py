@@ -183,7 +183,7 @@ class ServiceAdmin(PausedColumns, BreakerPages[Service]):
         if row.probed_at is None:
             return NOTHING
         good = badge("completed" if row.probe_ok else "failed", _("answers") if row.probe_ok else _("fails"))
-        return format_html("{} {} {}", good, row.probe_message, age(row.probed_at))
+        return format_html("{} {} {}", good, row.probe_said, age(row.probed_at))
 
     @admin.display(description=gettext_lazy("where its secrets stand"))
     def secrets(self, row: Service) -> SafeString:

@@ -78,7 +78,7 @@ def _keep(service_id: UUID, outcome: Outcome, duration_ms: int) -> Outcome:
     Service.objects.filter(pk=service_id).update(
         probed_at=Now(),
         probe_ok=outcome.succeeded,
-        probe_message=outcome.message or _("It answered, and it took our credential."),
+        probe_message=outcome.message,
         probe_ms=duration_ms,
     )
     return outcome

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from apps.actions.schemas import WithHistory
 from apps.integrations import arrivals, catalogue
 from apps.integrations.masking import masked
-from apps.integrations.models import CircuitBreaker, Endpoint, IntegrationEvent
+from apps.integrations.models import CircuitBreaker, Endpoint, IntegrationEvent, Service
 from apps.jobs.schemas import PausableRow
 
 VERSIONS_SHOWN = 100
@@ -35,6 +35,11 @@ class ServiceRow(PausableRow):
     probe_ok: bool | None
     probe_message: str
     probe_ms: int | None
+
+    @staticmethod
+    def resolve_probe_message(service: Service) -> str:
+        """Tell what the last probe said."""
+        return service.probe_said
 
 
 class CircuitBreakerRow(Schema):

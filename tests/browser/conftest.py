@@ -69,7 +69,11 @@ class Screen:
 
     def wear(self, theme: str) -> None:
         """Show the page in another theme, as the switch does."""
-        self.page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
+        self.page.evaluate(
+            "theme => { document.documentElement.dataset.theme = theme;"
+            " document.dispatchEvent(new Event('console:theme')) }",
+            theme,
+        )
 
 
 def audit(screen: Screen) -> None:

@@ -115,6 +115,12 @@ def test_an_open_breaker_stands_beside_its_service(page: Client, company: Compan
     assert "Piperun, the CRM is held back" in told["headline"]["words"]
 
 
+def test_a_good_probe_is_told_in_the_language_of_the_reader(page: Client, company: Company) -> None:
+    Service.objects.filter(slug="piperun").update(probed_at=Now(), probe_ok=True)
+    shown = page.get("/admin/?part=services", headers={"Accept-Language": "pt-br"}).content.decode()
+    assert "Respondeu e aceitou nossa credencial." in shown
+
+
 def test_a_viewer_sees_it_all_and_no_button(client: Client, bia: User, company: Company) -> None:
     client.force_login(bia)
     told = home(client)

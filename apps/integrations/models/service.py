@@ -7,8 +7,8 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id
 from apps.actions.verbs import Acted, Given, Step, Verb
@@ -118,6 +118,11 @@ class Service(Pausable):
 
     def __str__(self) -> str:
         return self.slug
+
+    @property
+    def probe_said(self) -> str:
+        """What came of the last probe; where all is well, in the reader's language and not the worker's."""
+        return self.probe_message or (gettext("It answered, and it took our credential.") if self.probe_ok else "")
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Save the service; a new one gets its breaker, closed."""

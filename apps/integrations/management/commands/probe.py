@@ -23,7 +23,7 @@ class Command(BaseCommand):
             running.run(Service.probe, Selection.ticked(Service, [service.pk]), whoever())
         probing.answer_asked()
         service.refresh_from_db()
-        told = {"service": service, "ms": service.probe_ms, "said": service.probe_message}
+        told = {"service": service, "ms": service.probe_ms, "said": service.probe_said}
         self.stdout.write(_("%(service)s: %(said)s (%(ms)s ms)") % told)
         if not service.probe_ok:
             raise SystemExit(REFUSED)
