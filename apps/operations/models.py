@@ -19,6 +19,11 @@ AMBIGUOUS = (
     Q(status="failed", failure_class=FailureClass.AMBIGUOUS),
     _("outcome unknown: check the far end first, then resolve it, send it again or archive it"),
 )
+DUE = (
+    # Of two who retry at once the later statement may have begun first: by its clock the other's `due_at` is to come.
+    Q(status="pending") & (Q(due_at__lte=Now()) | Q(due_at__lte=F("updated_at"))),
+    _("already due"),
+)
 
 
 class PendingOperation(Leased):
@@ -153,7 +158,7 @@ class PendingOperation(Leased):
         sources=[Status.FAILED, Status.PENDING],
         unless=[
             ARCHIVED,
-            (Q(status=Status.PENDING, due_at__lte=Now()), _("already due")),
+            DUE,
             AMBIGUOUS,
         ],
         target=Status.PENDING,

@@ -1,5 +1,6 @@
 """Several at once on real PostgreSQL: one winner, no double, nobody shown a deadlock."""
 
+import datetime as dt
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from apps.actions import leases
 from apps.actions.actors import Actor
@@ -132,3 +134,10 @@ def _pressed(verb: Verb, actor: Actor, **given: str) -> object:
         return run(verb, matching(), actor, given=given)
     except Refused as refused:
         return refused
+
+
+def test_a_retry_finds_it_due_by_one_whose_clock_is_ahead(company: Company, as_ana: Actor) -> None:
+    operation, moment = company.operations["pending"][0], Now() + dt.timedelta(seconds=1)
+    PendingOperation.objects.filter(pk=operation.pk).update(due_at=moment, updated_at=moment)
+    with pytest.raises(Refused, match="already due"):
+        run(retry, ticked(operation), as_ana)
