@@ -21,7 +21,7 @@ from apps.actions.admin.pages import Noun, Told, newest_first, told_item
 from apps.actions.models import history_of
 from apps.actions.running import database_now
 from apps.actions.shown import Shown
-from apps.actions.verbs import Acted
+from apps.actions.verbs import Acted, Refused
 from apps.integrations.bodies import Unreadable
 from apps.integrations.configuration import exported_endpoints, exported_mappings
 from apps.integrations.connectors import CONNECTORS
@@ -33,7 +33,7 @@ from apps.integrations.models import AccessRefusal, ApiKey, CircuitBreaker, Endp
 from apps.integrations.panel import panel
 from apps.integrations.routing import newest_versions
 from apps.integrations.sites import missing_credentials
-from apps.integrations.trials import changed, compared, differences, pasted
+from apps.integrations.trials import changed, compared, differences, pasted, stored, stored_one
 from apps.jobs.admin import PausedColumns
 from apps.jobs.backlog import backlogs
 
@@ -278,6 +278,7 @@ class EndpointAdmin(PausedColumns, PolicyAdmin[Endpoint]):
         wrap = self.admin_site.admin_view
         return [
             path("<slug:what>.json", wrap(self.export_view), name="integrations_endpoint_export"),
+            path("samples/", wrap(self.samples_view), name="integrations_endpoint_samples"),
             path("trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
             path("<uuid:key>/trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
             path("<uuid:key>/versions/", wrap(self.versions_view), name="integrations_endpoint_versions"),
@@ -383,7 +384,26 @@ class EndpointAdmin(PausedColumns, PolicyAdmin[Endpoint]):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         form = EndpointForm(request.POST, instance=row or Endpoint())
-        return render(request, "integrations/trial.html", told_trial(form, request.POST.get("pasted", "")))
+        try:
+            told = told_trial(form, self._sample(request, form))
+        except (Unreadable, Refused) as error:
+            told = {"wrong": [str(error)]}
+        return render(request, "integrations/trial.html", told)
+
+    def _sample(self, request: HttpRequest, form: EndpointForm) -> Any:
+        """Return the event to try: what was pasted, else the stored one that was chosen."""
+        text = request.POST.get("pasted", "")
+        if text.strip():
+            return pasted(text, form.data.get("source", ""), form.data.get("event_type", ""))
+        return stored_one(Actor.of_user(request.user), request.POST.get("sample", ""))
+
+    def samples_view(self, request: HttpRequest) -> HttpResponse:
+        """Offer the newest stored events that the form's source and type take."""
+        if not (self.has_change_permission(request) or self.has_add_permission(request)):
+            raise PermissionDenied
+        source, pattern = (request.GET.get(word, "")[:200].replace("\0", "") for word in ("source", "event_type"))
+        found = stored(Actor.of_user(request.user), source, pattern) if pattern else []
+        return render(request, "integrations/samples.html", {"samples": found})
 
     def versions_view(self, request: HttpRequest, key: UUID) -> HttpResponse:
         """Show the versions of a mapping, each with what it changed; put an old one in force again where it was pressed."""
@@ -569,19 +589,15 @@ class AccessRefusalAdmin(ReadOnly, admin.ModelAdmin[AccessRefusal]):
         return age(row.last_at)
 
 
-def told_trial(form: EndpointForm, text: str) -> Told:
-    """Return what a form's mapping makes of a pasted event, as the page reads it."""
+def told_trial(form: EndpointForm, sample: Any) -> Told:
+    """Return what a form's mapping makes of an event, as the page reads it."""
     form.is_valid()
     endpoint = form.instance
     wrong = [
         f"{form.fields[name].label}: {' '.join(map(str, form.errors[name]))}" for name in TRIED if name in form.errors
     ]
-    if wrong or not text.strip():
+    if wrong or sample is None:
         return {"wrong": wrong}
-    try:
-        sample = pasted(text, endpoint.source, endpoint.event_type)
-    except Unreadable as error:
-        return {"wrong": [str(error)]}
     fields, _twice = fields_of_rows(form["mapping"].data)
     found = compared(endpoint, fields, form.newest, sample)
     return {"found": found, "endpoint": endpoint, "newest": form.newest, "payload": found.trial.mapped.payload}

@@ -22,7 +22,7 @@ from apps.actions.verbs import Invalid, kind_of
 from apps.integrations import bodies
 from apps.integrations.connectors import CONNECTORS, canonical
 from apps.integrations.mapping import WrongMapping, rules_of
-from apps.integrations.models import Endpoint, MappingVersion, Service
+from apps.integrations.models import Endpoint, EventSource, MappingVersion, Service
 from apps.integrations.routing import newest_versions
 from apps.integrations.trials import changed, differences
 from apps.jobs.models import Queue, Tenant
@@ -117,7 +117,10 @@ def import_endpoints(text: bytes, actor: Actor, *, dry_run: bool = False) -> lis
     told = _read(text, EndpointsFile)
     _once_each([entry.slug for entry in told.endpoints], "endpoints", "slug")
     with transaction.atomic():
-        known = {word: {row.slug: row for row in model._default_manager.all()} for word, model in NAMED.items()}
+        known = {
+            word: {row.slug: row for row in model._default_manager.all()}
+            for word, model in {**NAMED, "source": EventSource}.items()
+        }
         rows = {row.slug: row for row in Endpoint.objects.select_for_update(of=("self",)).order_by("pk")}
         changes = [_put(place, entry, rows.get(entry.slug), known, actor) for place, entry in enumerate(told.endpoints)]
         transaction.set_rollback(dry_run)
@@ -202,11 +205,8 @@ def _put(
 
 def _fill(place: str, entry: EndpointEntry, row: Endpoint, known: Mapping[str, Mapping[str, Any]]) -> None:
     for word in NAMED:
-        name = getattr(entry, word)
-        if name is not None and name not in known[word]:
-            told = {"word": word, "name": name[:80], "hint": closest(name, sorted(known[word])) if known[word] else ""}
-            raise _wrong(f"{place}.{word}", _("there is no %(word)s %(name)s; %(hint)s") % told)
-        setattr(row, word, known[word][name] if name is not None else None)
+        setattr(row, word, _named(place, word, getattr(entry, word), known[word]))
+    _named(place, "source", entry.source or None, known["source"])
     for column in COLUMNS:
         setattr(row, column, getattr(entry, column))
     row.operation_type = _operation(place, entry, row.service)
@@ -215,6 +215,15 @@ def _fill(place: str, entry: EndpointEntry, row: Endpoint, known: Mapping[str, M
     except ValidationError as error:
         column, said = next(iter(error.message_dict.items()))
         raise _wrong(f"{place}.{column}", " ".join(said)) from error
+
+
+def _named(place: str, word: str, name: str | None, known: Mapping[str, Any]) -> Any:
+    """Return what a file names, or nothing where it names none."""
+    if name is not None and name not in known:
+        hint = closest(name, sorted(known)) if known else _("there is none yet.")
+        told = {"word": word, "name": name[:80], "hint": hint}
+        raise _wrong(f"{place}.{word}", _("there is no %(word)s %(name)s; %(hint)s") % told)
+    return None if name is None else known[name]
 
 
 def _operation(place: str, entry: EndpointEntry, service: Service) -> str:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from apps.integrations import bodies
 from apps.integrations.connectors import CONNECTORS, canonical
 from apps.integrations.mapping import WrongMapping, rules_of
-from apps.integrations.models import Endpoint
+from apps.integrations.models import Endpoint, EventSource
 
 FROM, OPTIONAL, VALUE = "from", "optional", "value"
 KINDS = {
@@ -83,6 +83,9 @@ class MappingField(forms.Field):
 class EndpointForm(forms.ModelForm[Endpoint]):
     """An endpoint with its mapping. Saving a changed mapping makes the next version."""
 
+    source = forms.ChoiceField(
+        label=gettext_lazy("Source"), required=False, help_text=gettext_lazy("Left empty: events from every source.")
+    )
     operation_type = forms.ChoiceField(label=gettext_lazy("Operation"))
     mapping = MappingField(label=gettext_lazy("Fields of the payload"))
     note = forms.CharField(
@@ -122,6 +125,8 @@ class EndpointForm(forms.ModelForm[Endpoint]):
             for connector in CONNECTORS.values()
         ]
         self.fields["operation_type"].choices = [("", "---------"), *offered]  # type: ignore[attr-defined] # a ChoiceField
+        sources = sorted({*EventSource.objects.values_list("slug", flat=True), self.instance.source} - {""})
+        self.fields["source"].choices = [("", "---------"), *((slug, slug) for slug in sources)]  # type: ignore[attr-defined] # a ChoiceField
         self.newest = None if self.instance._state.adding else self.instance.mapping
         if self.newest:
             self.initial.update(mapping=self.newest.fields, based_on=str(self.newest.number))

@@ -7,14 +7,18 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from apps.actions.actors import Actor
+from apps.actions.selections import Selection
 from apps.integrations import bodies
 from apps.integrations.mapping import parted
 from apps.integrations.masking import masked
-from apps.integrations.models import Endpoint, MappingVersion
+from apps.integrations.models import Endpoint, EventSource, IntegrationEvent, MappingVersion
 from apps.integrations.routing import Trial, context_of, tried
 
 ADDED, CHANGED, REMOVED = "added", "changed", "removed"
 NOWHERE = object()
+SAMPLES, LOOKED_THROUGH = 20, 5000
+"""So many stored events are offered to try a mapping on, and so many of the newest are looked through for a beginning."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,27 @@ def pasted(text: str, source: str, event_type: str) -> Sample:
         subject=str(whole.get("subject", "")),
         data=whole["data"],
     )
+
+
+def stored(actor: Actor, source: str, pattern: str) -> list[IntegrationEvent]:
+    """Return the newest events that an endpoint would take by source and type, as far as the actor may see them."""
+    rows = IntegrationEvent.objects.visible_to(actor).filter(data__isnull=False)
+    if source:
+        rows = rows.filter(source__in=EventSource.objects.filter(slug=source))
+    if pattern.endswith("*"):  # no index finds a beginning in the order of time: look through the newest
+        newest = rows.order_by("-id").values("pk")[:LOOKED_THROUGH]
+        rows = rows.filter(pk__in=newest, event_type__startswith=pattern.removesuffix("*"))
+    else:
+        rows = rows.filter(event_type=pattern)
+    return list(rows.only("event_type", "subject", "received_at").order_by("-id")[:SAMPLES])
+
+
+def stored_one(actor: Actor, key: str) -> IntegrationEvent | None:
+    """Return one stored event, or nothing where there is none that the actor may see."""
+    if not key:
+        return None
+    rows = Selection.ticked(IntegrationEvent, [key]).rows(actor)
+    return rows.select_related("source").only("event_type", "subject", "data", "source__slug").first()
 
 
 def compared(endpoint: Endpoint, fields: Any, before: MappingVersion | None, sample: Any) -> Comparison:

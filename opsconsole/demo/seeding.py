@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.actions.running import database_now
 from apps.integrations.models import Service
-from opsconsole.demo import company, failures, history
+from opsconsole.demo import company, endpoints, failures, history
 
 OPERATIONS = 5000
 HOUR = dt.timedelta(hours=1)
@@ -26,6 +26,7 @@ def seed(operations: int = OPERATIONS) -> None:
     with transaction.atomic():
         now = database_now()
         made = company.found()
+        endpoints.make(made)
         token_lost_at, stage_lost_at = this_morning(now, 9, 41), this_morning(now, 7, 12)
         history.make_day(made, operations, now, token_lost_at, random)
         failures.mend_earlier(made, now - 19 * HOUR, random)

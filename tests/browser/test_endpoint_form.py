@@ -1,21 +1,22 @@
 """An endpoint's form in Chromium: rows are added and taken away, and what becomes of an event is seen while typing."""
 
-import json
-
 import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from apps.integrations.models import Endpoint
+from apps.integrations.models import Endpoint, EventSource, IntegrationEvent
 from tests.browser.conftest import Look, Screen, audit
 from tests.cast import Company
 
-LEAD = json.dumps({"lead": {"name": "Ten chairs", "phone": "(11) 91234-5678"}})
+LEAD = {"lead": {"name": "Ten chairs", "phone": "(11) 91234-5678"}}
 looks = [Look(language="en"), Look(language="pt-br"), Look(width=390)]
 
 
 @pytest.fixture
 def endpoint(company: Company) -> Endpoint:
+    source = EventSource.objects.create(slug="site", name="The site")
+    told = {"event_id": "1", "event_type": "lead.created", "subject": "lead-7", "body": b"", "proof": "signed"}
+    IntegrationEvent.objects.create(source=source, data=LEAD, **told)
     columns = {"event_type": "lead.created", "service": company.piperun, "operation_type": "deal.create"}
     endpoint = Endpoint.objects.create(slug="leads", name="Leads of the site become deals", source="site", **columns)
     fields = {"title": {"from": "data.lead.name"}, "pipeline_id": {"value": 1}, "stage_id": {"value": 10}}
@@ -26,7 +27,7 @@ def endpoint(company: Company) -> Endpoint:
 
 def open_form(screen: Screen, endpoint: Endpoint) -> Page:
     page = screen.open(reverse("admin:integrations_endpoint_change", args=[endpoint.pk]))
-    page.locator("#pasted").fill(LEAD)
+    expect(page.locator("#sample option")).to_have_count(1)
     expect(page.locator("#trial table")).to_be_visible()
     return page
 

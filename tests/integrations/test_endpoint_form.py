@@ -2,15 +2,16 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Group, Permission, User
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from apps.integrations.endpoint_forms import constant, constant_text
-from apps.integrations.models import Endpoint
+from apps.integrations.models import Endpoint, EventSource, IntegrationEvent
 from tests.cast import Company
 
 LIST = "/admin/integrations/endpoint/"
@@ -247,3 +248,47 @@ def test_the_list_keeps_its_number_of_queries(editor: Client, endpoint: Endpoint
 @pytest.mark.parametrize("value", [1, "1", "one", " one", "", None, True, [1, {"a": "b"}], "null", '"', "2026-01-01"])
 def test_a_constant_is_read_back_as_it_was_shown(value: Any) -> None:
     assert constant(constant_text(value)) == value
+
+
+def event_of(slug: str = "site", **columns: Any) -> IntegrationEvent:
+    source, _made = EventSource.objects.get_or_create(slug=slug, defaults={"name": slug})
+    told = {"event_type": "lead.created", "event_id": uuid4().hex, "subject": "lead-7", "body": b"", "proof": "signed"}
+    return IntegrationEvent.objects.create(source=source, **told | {"data": json.loads(LEAD)} | columns)
+
+
+def offered(client: Client, **asked: str) -> list[str]:
+    return [event.subject for event in client.get(f"{LIST}samples/", asked).context["samples"]]
+
+
+def test_the_newest_stored_events_of_the_source_and_type_are_offered(editor: Client, db: None) -> None:
+    event_of(subject="old")
+    event_of(subject="other", slug="crm")
+    event_of(subject="gone", event_type="lead.deleted")
+    assert offered(editor, source="site", event_type="lead.created") == ["old"]
+    assert offered(editor, event_type="lead.*") == ["gone", "other", "old"]
+    assert offered(editor, event_type="lead.") == offered(editor) == offered(editor, event_type="\0") == []
+
+
+def test_a_trial_takes_a_stored_event_and_leaves_it_as_it_is(editor: Client, empty_company: Company) -> None:
+    event = event_of()
+    page = trial(editor, f"{LIST}trial/", empty_company, sample=str(event.pk))
+    assert "Ten chairs" in page
+    assert IntegrationEvent.objects.get().status == "received"
+
+
+@pytest.mark.parametrize("key", ["x", "0190b3f0-0000-7000-8000-000000000000"])
+def test_a_trial_of_an_event_that_is_not_there_says_nothing_wrong(
+    editor: Client, empty_company: Company, key: str
+) -> None:
+    assert "It becomes" not in trial(editor, f"{LIST}trial/", empty_company, sample=key)
+
+
+def test_who_may_not_see_events_is_offered_none(editor: Client, ana: User, empty_company: Company) -> None:
+    event = event_of()
+    Group.objects.get(name="Supervisor").permissions.remove(Permission.objects.get(codename="view_integrationevent"))
+    assert offered(editor, event_type="*") == []
+    assert "Ten chairs" not in trial(editor, f"{LIST}trial/", empty_company, sample=str(event.pk))
+
+
+def test_a_source_that_there_is_not_is_refused(editor: Client, empty_company: Company) -> None:
+    assert "Select a valid choice" in errors(editor.post(f"{LIST}add/", filled(empty_company, source="nowhere")))
