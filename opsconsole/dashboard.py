@@ -15,13 +15,16 @@ from django.utils.translation import gettext as _
 from apps.actions.actors import Actor
 from apps.integrations.models import CircuitBreaker
 from opsconsole.home import Situation
-from opsconsole.overview import Overview, Sent
+from opsconsole.overview import Overview, RetryQueueSince, Sent, Share
 
 Told = dict[str, Any]
 """What a template is told of one thing; templates/home/dashboard.html names the words."""
 OPERATIONS = "admin:operations_pendingoperation_changelist"
+EVENTS = "admin:integrations_integrationevent_changelist"
 LETTERS = "admin:deadletters_deadletter_changelist"
 WAITING = "unresolved,retrying"
+ROWS_SHOWN = 30
+"""So many types or sources of events; the list has them all."""
 
 
 def page(request: HttpRequest) -> TemplateResponse:
@@ -42,10 +45,53 @@ def told_dashboard(now: Overview) -> Told:
         "headline": Situation(now.request).headline,
         "asked_at": now.asked_at,
         "midnight": now.midnight,
-        "tiles": [*_delivery_tiles(now), *_queue_tiles(now)],
-        "tables": [table for table in (_by_service(now), _by_kind(now)) if table["rows"]],
+        "tiles": [tiles for tiles in (_event_tiles(now), _delivery_tiles(now), _queue_tiles(now)) if tiles],
+        "tables": [table for table in (*_events(now), _by_service(now), _by_kind(now)) if table["rows"]],
         "breakers": _breakers(now),
     }
+
+
+def _event_tiles(now: Overview) -> list[Told]:
+    told = now.events
+    if now.day is None or told.pending is None:
+        return []
+    day, since = now.day.whole, now.midnight
+    return [
+        _tile(_("Events waiting"), told.pending, listed(EVENTS, status="received,processing"), "received"),
+        _tile(_("Events today"), day.total, listed(EVENTS, since=since), ""),
+        _tile(_("Processed today"), day.processed, listed(EVENTS, status="processed", since=since), "processed")
+        | {"threshold": _("success rate %(share)s") % {"share": percent(told.success_rate)}},
+        _tile(_("Failed events today"), day.failed, listed(EVENTS, status="failed", since=since), "failed")
+        | {"threshold": _("error rate %(share)s") % {"share": percent(told.error_rate)}},
+    ]
+
+
+def _events(now: Overview) -> list[Told]:
+    """Which type of event fails most, and which system it comes from (S1-66, S1-67)."""
+    told = now.events
+    heads = [_("Events"), _("Processed"), _("Failed"), _("Error rate")]
+    titles = {
+        "type": (_("Events of today, by type"), _("Type"), told.by_type),
+        "source": (_("Events of today, by source"), _("Source"), told.by_source),
+    }
+    return [
+        {"title": title, "heads": [head, *heads], "rows": _event_rows(now, word, parts or {})}
+        for word, (title, head, parts) in titles.items()
+    ]
+
+
+def _event_rows(now: Overview, word: str, parts: dict[str, Share]) -> list[Told]:
+    return [_told_part(now, {word: name}, name, part) for name, part in list(parts.items())[:ROWS_SHOWN]]
+
+
+def _told_part(now: Overview, which: dict[str, str], name: str, part: Share) -> Told:
+    cells = [
+        _cell(part.total, listed(EVENTS, **which, since=now.midnight)),
+        _cell(part.processed, listed(EVENTS, **which, status="processed", since=now.midnight)),
+        _cell(part.failed, listed(EVENTS, **which, status="failed", since=now.midnight)),
+        {"words": percent(part.error_rate)},
+    ]
+    return {"name": name, "cells": cells}
 
 
 def _delivery_tiles(now: Overview) -> list[Told]:
@@ -60,17 +106,22 @@ def _delivery_tiles(now: Overview) -> list[Told]:
 
 
 def _queue_tiles(now: Overview) -> list[Told]:
-    waiting = now.retry_queue
-    ready = _("%(ready)s due now") % {"ready": number_format(waiting.ready, force_grouping=True)}
     tiles = [
-        _tile(_("Retry queue"), waiting.total, listed(OPERATIONS, status="pending", attempts=1), "pending")
-        | {"threshold": ready}
+        _retried(_("Retry queue, operations"), now.retried_operations, listed(OPERATIONS, status="pending", attempts=1))
     ]
+    if now.retried_events is not None:
+        url = listed(EVENTS, status="received", attempts=1)
+        tiles.append(_retried(_("Retry queue, events"), now.retried_events, url))
     if now.letters is not None:
         today = _("%(count)s of today") % {"count": number_format(now.letters["today"], force_grouping=True)}
         letters = _tile(_("Dead letters"), now.letters["total"], listed(LETTERS, status=WAITING), "unresolved")
         tiles.append(letters | {"threshold": today})
     return tiles
+
+
+def _retried(label: str, waiting: RetryQueueSince, url: str) -> Told:
+    ready = _("%(ready)s due now") % {"ready": number_format(waiting.ready, force_grouping=True)}
+    return _tile(label, waiting.total, url, "pending") | {"threshold": ready}
 
 
 def _by_service(now: Overview) -> Told:

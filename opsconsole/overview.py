@@ -21,8 +21,9 @@ from apps.actions.running import database_now
 from apps.actions.verbs import Acted
 from apps.deadletters.models import DeadLetter
 from apps.deadletters.stats import stats
+from apps.integrations import counting
 from apps.integrations.api import breakers_now
-from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.models import CircuitBreaker, IntegrationEvent, Service
 from apps.integrations.names import services_by_name
 from apps.integrations.schemas import BreakerNow
 from apps.operations.backlog import deliveries, retry_queue
@@ -230,10 +231,52 @@ class Overview:
         return self.seen(Service, lambda: connection_of(service)) if service else None
 
     @cached_property
-    def retry_queue(self) -> RetryQueueSince:
-        """What waits for a further attempt."""
+    def retried_operations(self) -> RetryQueueSince:
+        """The operations that wait for a further attempt."""
         total, ready, oldest = retry_queue()
         return RetryQueueSince(total=total, ready=ready, oldest=oldest)
+
+    @cached_property
+    def retried_events(self) -> RetryQueueSince | None:
+        """The events that wait for a further attempt."""
+        found = self.seen(IntegrationEvent, counting.to_be_tried_again)
+        return RetryQueueSince(total=found[0], ready=found[1], oldest=found[2]) if found else None
+
+    @cached_property
+    def retry_queue(self) -> RetryQueueSince:
+        """What waits for a further attempt, of every kind."""
+        kinds = [kind for kind in (self.retried_operations, self.retried_events) if kind]
+        return RetryQueueSince(
+            total=sum(kind.total for kind in kinds),
+            ready=sum(kind.ready for kind in kinds),
+            oldest=min((kind.oldest for kind in kinds if kind.oldest), default=None),
+        )
+
+    @cached_property
+    def waiting_events(self) -> int | None:
+        """How many events are not processed yet."""
+        return self.seen(IntegrationEvent, counting.waiting)
+
+    @cached_property
+    def day(self) -> counting.Day | None:
+        """Today's events."""
+        return self.seen(IntegrationEvent, lambda: counting.day_since(self.midnight))
+
+    @property
+    def events(self) -> Events:
+        """The events, as the dashboard tells them."""
+        if self.day is None:
+            blank = EventsToday(total=None, processed=None, failed=None)
+            return Events(pending=None, today=blank, by_type=None, by_source=None, success_rate=None, error_rate=None)
+        whole = self.day.whole
+        return Events(
+            pending=self.waiting_events,
+            today=EventsToday(total=whole.total, processed=whole.processed, failed=whole.failed),
+            by_type={name: share(part) for name, part in self.day.by_type.items()},
+            by_source={name: share(part) for name, part in self.day.by_source.items()},
+            success_rate=rate(whole.processed, whole.processed + whole.failed),
+            error_rate=error_rate(whole),
+        )
 
     @cached_property
     def letters(self) -> dict[str, Any] | None:
@@ -279,6 +322,16 @@ def sent(sent: int, failed: int) -> Sent:
     return Sent(total=sent + failed, sent=sent, failed=failed, error_rate=rate(failed, sent + failed))
 
 
+def share(part: counting.Part) -> Share:
+    """Return a part of the events with its error rate."""
+    return Share(total=part.total, processed=part.processed, failed=part.failed, error_rate=error_rate(part))
+
+
+def error_rate(part: counting.Part) -> float | None:
+    """Return how much of what is settled failed."""
+    return rate(part.failed, part.processed + part.failed)
+
+
 def rate(part: int, whole: int) -> float | None:
     """Return a share in percent; of nothing there is none."""
     return round(100 * part / whole, 2) if whole else None
@@ -296,7 +349,11 @@ def status(request: HttpRequest) -> Any:
     return {
         "app": {"name": "opsconsole", "env": settings.ENVIRONMENT},
         "timestamp": now.asked_at,
-        "events": {"pending": None, "today_processed": None, "today_failed": None},
+        "events": {
+            "pending": now.waiting_events,
+            "today_processed": now.day and now.day.whole.processed,
+            "today_failed": now.day and now.day.whole.failed,
+        },
         "retry_queue": now.retry_queue,
         "dead_letter": now.letters,
         "sync_jobs": dict.fromkeys(SyncJobs.model_fields),
@@ -314,8 +371,7 @@ def dashboard(request: HttpRequest) -> Any:
         "timestamp": now.asked_at,
         "health": {"status": now.health, "critical_alerts": None, "warning_alerts": None},
         "dependencies": now.dependencies,
-        "events": {"today": dict.fromkeys(EventsToday.model_fields)}
-        | dict.fromkeys(set(Events.model_fields) - {"today"}),
+        "events": now.events,
         "queues": {
             "retry_queue": now.retry_queue,
             "dead_letter": letters and {**letters, "by_event_type": letters["by_type"]},

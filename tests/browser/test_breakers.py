@@ -11,7 +11,7 @@ from django.urls import reverse
 from apps.actions.models import ActionItem
 from apps.actions.running import run, step
 from apps.integrations import breakers
-from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.models import CircuitBreaker, EventSource, IntegrationEvent, Service
 from apps.operations.models import Attempt
 from tests.browser.conftest import Look, Screen, audit
 from tests.cast import ROOT, Company, complete
@@ -59,6 +59,12 @@ def busy_company(company: Company) -> Company:
             failure_class="transient" if number % 3 == 0 else "",
         )
     complete(company.operations_of(12, service=company.erp))
+    site = EventSource.objects.create(slug="site", name="The website")
+    for number in range(12):
+        standing = "failed" if number % 4 == 0 else "processed"
+        IntegrationEvent.objects.create(
+            source=site, event_id=str(number), event_type="lead.created", body=b"{}", proof="signed", status=standing
+        )
     return company
 
 

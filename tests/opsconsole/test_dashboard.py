@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.actions.running import database_now
 from apps.deadletters.models import DeadLetter
-from apps.integrations.models import Service
+from apps.integrations.models import EventSource, IntegrationEvent, Service
 from apps.operations.models import PendingOperation
 from opsconsole.dashboard import listed
 from tests.api import Api, key_of
@@ -30,9 +30,56 @@ def page(client: Client, ana: User) -> Client:
 
 def numbers(told: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """Every number of the page that leads somewhere."""
-    yield from ((tile["value"], tile["url"]) for tile in told["tiles"] if tile.get("url"))
+    yield from ((tile["value"], tile["url"]) for tiles in told["tiles"] for tile in tiles if tile.get("url"))
     for table in told["tables"]:
         yield from ((cell["count"], cell["url"]) for row in table["rows"] for cell in row["cells"] if "url" in cell)
+
+
+@pytest.fixture
+def events(db: None) -> list[IntegrationEvent]:
+    """A day of two sources: one type fails more than it succeeds; some are of yesterday, waiting, or archived."""
+    site, crm = (EventSource.objects.create(slug=slug, name=slug) for slug in ("site", "crm"))
+    told: list[tuple[EventSource, str, dict[str, Any]]] = [
+        *[(site, "lead.created", {"status": "processed"})] * 3,
+        (site, "lead.created", {"status": "failed"}),
+        *[(crm, "deal.won", {"status": "failed"})] * 2,
+        (crm, "deal.won", {"status": "processed"}),
+        (crm, "deal.won", {"status": "failed", "archived_at": Now()}),
+        (crm, "deal.lost", {"status": "received", "attempts": 2}),
+        (crm, "deal.lost", {"status": "processing"}),
+        (site, "lead.created", {"status": "processed", "received_at": YESTERDAY}),
+        (site, "lead.created", {"status": "received", "received_at": YESTERDAY}),
+    ]
+    return IntegrationEvent.objects.bulk_create(
+        IntegrationEvent(source=source, event_id=str(number), event_type=kind, body=b"{}", proof="signed", **columns)
+        for number, (source, kind, columns) in enumerate(told)
+    )
+
+
+def test_the_day_tells_events_by_type_and_by_source(bia_api: Api, events: list[IntegrationEvent]) -> None:
+    found = bia_api.get("/dashboard").json()["events"]
+    assert (found["pending"], found["today"]) == (3, {"total": 9, "processed": 4, "failed": 3})
+    assert (found["error_rate"], found["success_rate"]) == (42.86, 57.14)
+    assert found["by_type"]["deal.won"] == {"total": 3, "processed": 1, "failed": 2, "error_rate": 66.67}
+    assert found["by_source"]["site"] == {"total": 4, "processed": 3, "failed": 1, "error_rate": 25.0}
+
+
+def test_the_type_that_fails_most_comes_first(bia_api: Api, events: list[IntegrationEvent]) -> None:
+    found = bia_api.get("/dashboard").json()["events"]
+    assert list(found["by_type"]) == ["deal.won", "lead.created", "deal.lost"]
+    assert list(found["by_source"]) == ["crm", "site"]
+
+
+def test_status_tells_what_waits_and_today_s(bia_api: Api, events: list[IntegrationEvent]) -> None:
+    found = bia_api.get("/status").json()
+    assert found["events"] == {"pending": 3, "today_processed": 4, "today_failed": 3}
+    assert found["retry_queue"] == {"total": 1, "ready": 1}
+
+
+def test_each_number_of_events_leads_to_exactly_those(page: Client, events: list[IntegrationEvent]) -> None:
+    found = [(count, url) for count, url in numbers(page.get(PAGE).context["dashboard"]) if "integrationevent" in url]
+    assert len(found) == 5 + 3 * 5
+    assert [(count, url) for count, url in found if page.get(url).context["cl"].result_count != count] == []
 
 
 def test_each_number_leads_to_exactly_the_rows_that_it_counts(page: Client, company: Company) -> None:
@@ -86,6 +133,7 @@ def test_what_is_not_kept_yet_is_null_and_not_zero(bia_api: Api, company: Compan
 def test_what_a_key_may_not_see_is_null(company: Company) -> None:
     group = Group.objects.create(name="Only operations")
     group.permissions.add(Permission.objects.get(codename="view_pendingoperation"))
+    assert Api(key_of("other", group.name)).get("/dashboard").json()["events"]["by_type"] is None
     found = Api(key_of("only", group.name)).get("/status").json()
     assert (found["dead_letter"], found["circuit_breakers"], found["whatsapp"]) == (None, None, None)
     assert found["retry_queue"] == {"total": 0, "ready": 0}
@@ -119,7 +167,7 @@ def test_the_number_of_queries_does_not_grow(ana_api: Api, page: Client, company
     company.failed(20, last_error="another cause")
     with CaptureQueriesContext(connection) as many:
         client.get(path)
-    assert len(many) == len(few) <= 24
+    assert len(many) == len(few) <= 32
 
 
 def test_a_filter_of_the_dashboard_is_one_of_the_api_too(bia_api: Api, company: Company) -> None:

@@ -229,6 +229,7 @@ class IntegrationEvent(Leased):
         "class": "failure_class",
         "error": "error_type",
         "trace": "trace_id",
+        "attempts": "attempts__gte",
         "archived": "archived_at__isnull",
         "since": "received_at__gte",
         "before": "received_at__lt",
@@ -439,6 +440,8 @@ class IntegrationEvent(Leased):
         indexes = [
             # What a worker claims.
             models.Index(name="event_due", fields=["due_at", "id"], condition=Q(status="received")),
+            # Tried, and to be tried again: the retry queue.
+            models.Index(name="event_retrying", fields=["due_at"], condition=Q(status="received", attempts__gt=0)),
             # Lists, counts and bulk verbs by state, walking the key.
             models.Index(name="event_status", fields=["status", "id"], condition=Q(archived_at__isnull=True)),
             models.Index(name="event_source", fields=["source", "id"]),
