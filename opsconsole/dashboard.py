@@ -45,7 +45,7 @@ def told_dashboard(now: Overview) -> Told:
         "headline": Situation(now.request).headline,
         "asked_at": now.asked_at,
         "midnight": now.midnight,
-        "tiles": [tiles for tiles in (_event_tiles(now), _delivery_tiles(now), _queue_tiles(now)) if tiles],
+        "tiles": [tiles for tiles in (_event_tiles(now), [*_delivery_tiles(now), *_queue_tiles(now)]) if tiles],
         "tables": [table for table in (*_events(now), _by_service(now), _by_kind(now)) if table["rows"]],
         "breakers": _breakers(now),
     }

@@ -95,6 +95,8 @@ class ServiceForm(forms.ModelForm[Service]):
         if "connector" in self.fields:
             offered = [(name, connector.label) for name, connector in CONNECTORS.items()]
             self.fields["connector"].choices = offered  # type: ignore[attr-defined] # a ChoiceField, above
+        for name in {"aliases", "credentials", "options", "allowed_networks"} & set(self.fields):
+            self.fields[name].widget.attrs["rows"] = 3
 
     def clean_aliases(self) -> list[str]:
         """Take names as services have them, that no other service goes by."""

@@ -13,6 +13,7 @@ from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors import CONNECTORS, OrderRefused, canonical, checked
 from apps.integrations.models import CircuitBreaker, IntegrationEvent, MappingVersion, Service
 from apps.integrations.routing import Routed
+from apps.integrations.names import services_by_name
 from apps.integrations.sites import missing_credentials
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
@@ -100,7 +101,8 @@ class Intake:
     """Makes rows of what is wanted, reading services and queues once for all of it."""
 
     def __init__(self) -> None:
-        self.services = {service.slug: service for service in Service.objects.all()}
+        self.by_name = services_by_name()
+        self.services = {service.slug: service for service in self.by_name.values()}
         self.queues = {queue.slug: queue for queue in Queue.objects.all()}
         self.tenants: dict[str, Tenant] = {}
 
@@ -123,7 +125,7 @@ class Intake:
 
     def _service(self, wanted: Wanted) -> Service:
         if wanted.service:
-            return _usable(_named("service", wanted.service, self.services))
+            return _usable(_named("service", wanted.service, self.by_name))
         name = canonical(wanted.operation_type)
         able = [service for service in self.services.values() if name in _operations(service)]
         if len(able) == 1:

@@ -139,3 +139,9 @@ def test_two_services_that_know_the_type_are_named(ana_api: Api, empty_company: 
     empty_company.erp.pk, empty_company.erp.slug = None, "wms"
     empty_company.erp.save(force_insert=True)
     assert "erp, wms" in problem(ana_api.send(PATH, wanted), 422)["detail"]
+
+
+def test_a_service_is_known_by_its_other_names_too(ana_api: Api, empty_company: Company) -> None:
+    Service.objects.filter(pk=empty_company.erp.pk).update(aliases=["financeiro"])
+    body = {"operation_type": "http.post", "payload": {}, "service": "financeiro"}
+    assert ana_api.send("/api/pending-operations", body).json()["service"] == "erp"
