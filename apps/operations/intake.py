@@ -12,8 +12,8 @@ from apps.actions.verbs import Invalid
 from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors import CONNECTORS, OrderRefused, canonical, checked
 from apps.integrations.models import CircuitBreaker, IntegrationEvent, MappingVersion, Service
-from apps.integrations.routing import Routed
 from apps.integrations.names import services_by_name
+from apps.integrations.routing import Routed
 from apps.integrations.sites import missing_credentials
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
