@@ -37,6 +37,7 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     from apps.integrations.models import Service
     from apps.jobs.models import Queue
     from apps.operations import claiming
+    from apps.operations.foresight import overtaken
     from apps.operations.models import PendingOperation
 
     queue, service = Queue.objects.get(slug="crm"), Service.objects.get(slug="piperun")
@@ -64,6 +65,7 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     failed = Selection.matching(PendingOperation, {"status": "failed"}).rows()
     legal = failed.annotate(refusal=PendingOperation.retry.refusal())
     yield "preview of retry, all failed", *_sql(legal.order_by().values("refusal", "status"))
+    yield "preview of retry, what newer ones have overtaken", *_sql(overtaken(legal.filter(refusal=None)))
     yield "the next 11 rows of a canary", *_sql(legal.filter(refusal=None).order_by("pk").values("pk")[10:11])
     for name in ("pending", "failed", "completed"):
         rows = Selection.matching(PendingOperation, {"status": name}).rows()

@@ -37,12 +37,14 @@ def foreseen(verb: Move, rows: QuerySet[Any], rate: float | None) -> Foresight:
         return Foresight()
     if verb.target != PendingOperation.Status.PENDING:
         return Foresight(about=radius.about(), effects=_without_calls(verb, radius))
+    held = radius.in_the_way()
+    begins = [_("It begins once nothing stands in the way.")] if held else []
     return Foresight(
         about=radius.about(),
         effects=radius.calls(),
         settled=radius.settled(rows),
-        in_the_way=radius.in_the_way(),
-        duration=radius.duration(rate),
+        in_the_way=held,
+        duration=begins + radius.duration(rate),
     )
 
 
@@ -169,8 +171,10 @@ def _without_calls(verb: Move, radius: Radius) -> list[str]:
     return [_("Nothing is sent.")]
 
 
-def _superseded(rows: QuerySet[Any], count: int) -> list[str]:
-    newer = PendingOperation.objects.filter(
+def overtaken(rows: QuerySet[Any]) -> QuerySet[Any, Any]:
+    """Return the oldest rows of an entity, each with whether a newer operation like it is done, or on its way."""
+    # The second exclude is for the planner: only with it may it use the index of entities, which leaves empty ones out.
+    newer = PendingOperation.objects.exclude(entity_id="").filter(
         entity_id=OuterRef("entity_id"),
         service=OuterRef("service"),
         operation_type=OuterRef("operation_type"),
@@ -178,12 +182,16 @@ def _superseded(rows: QuerySet[Any], count: int) -> list[str]:
     )
     done = Exists(newer.filter(status=PendingOperation.Status.COMPLETED))
     waits = Exists(newer.filter(status__in=[PendingOperation.Status.PENDING, PendingOperation.Status.PROCESSING]))
-    oldest = rows.exclude(entity_id="").order_by("pk").annotate(done=done, waits=waits)
-    found = Counter(list(oldest.values_list("done", "waits")[:LOOKED_AT]))
-    overtaken = found[True, True] + found[True, False]
-    told = {"done": _figure(overtaken), "waits": _figure(found[False, True])}
+    oldest: QuerySet[Any] = rows.exclude(entity_id="").order_by("pk").annotate(done=done, waits=waits)
+    return oldest.values_list("done", "waits")[:LOOKED_AT]
+
+
+def _superseded(rows: QuerySet[Any], count: int) -> list[str]:
+    found = Counter(list(overtaken(rows)))
+    done = found[True, True] + found[True, False]
+    told = {"done": _figure(done), "waits": _figure(found[False, True])}
     sentences = []
-    if overtaken:
+    if done:
         sentences.append(
             _(
                 "%(done)s: a newer operation of the same type for the same entity is completed; the older one would come after it."
