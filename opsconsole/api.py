@@ -36,7 +36,7 @@ from apps.jobs.models import Queue, Tenant
 from apps.jobs.schemas import QueueRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
-from opsconsole import openapi
+from opsconsole import openapi, strict
 from opsconsole.aliases import speaks_of_error
 from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
@@ -106,6 +106,21 @@ def once_per_key(view: View) -> View:
     return answer
 
 
+def nothing_passed_over(view: View) -> View:
+    """Refuse what a call would not read; to whom it shows no key, that alone is said."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        try:
+            if key_holder(request):
+                strict.require_all_known(request, api)
+        except (Refused, RequestDataTooBig, OperationalError, InterfaceError) as error:
+            return api.on_exception(request, error)
+        return view(request, *args, **kwargs)
+
+    return answer
+
+
 def _without_secrets(body: bytes) -> bytes:
     """Return an answer without what it shows once."""
     return json.dumps(json.loads(body) | {"shown_once": []}).encode()
@@ -131,6 +146,7 @@ api = ConsoleApi(
     docs_decorator=documented,
 )
 api.add_decorator(once_per_key, mode="view")
+api.add_decorator(nothing_passed_over, mode="view")
 
 NOUNS: dict[type[Acted], type[Schema] | Router] = {
     PendingOperation: operations,
