@@ -42,7 +42,7 @@ def require_all_known(request: HttpRequest, api: NinjaAPI) -> None:
             )
     if request.method == "POST" and not call.reads_body and request.body.strip() not in (b"", b"{}"):
         told = _("This call reads no body: what it takes stands in its address (%(words)s). Nothing was done.")
-        raise Invalid(told % {"words": ", ".join(call.words) or "–"}, code="no_body_read")
+        raise Invalid(told % {"words": ", ".join(call.words) or _("none")}, code="no_body_read")
 
 
 @cache

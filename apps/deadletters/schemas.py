@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from ninja import Schema
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from apps.actions.schemas import WithHistory
 from apps.deadletters import backlog, causes
@@ -204,11 +204,15 @@ class DlqStats(Schema):
 class DlqNote(BaseModel):
     """What may be said of a retry, a resolution or a restoration."""
 
+    model_config = ConfigDict(extra="forbid")
+
     note: str = Field("", max_length=2000)
 
 
 class DlqReason(BaseModel):
     """Why a dead letter is put away; the runbook's call says nothing, and works."""
+
+    model_config = ConfigDict(extra="forbid")
 
     reason: str = Field("", max_length=2000)
 

@@ -155,6 +155,7 @@ def retry_all_failed(request: HttpRequest, response: HttpResponse, batch_size: B
 def edit_by_rule(request: HttpRequest, response: HttpResponse, body: EditedMany) -> Any:
     """Apply a JSON Patch to all payloads of a selection and send them again; what it does not fit stays, by sentence."""
     actor, model = actor_of(request), DeadLetter if body.noun == "dead-letters" else PendingOperation
+    require(actor, edit_of(model))
     selection, rule = body.selection(model), _rule(body.rule)
     if body.dry_run:
         return _tried(running.preview(edit_of(model), selection, actor), tried(rule, selection, actor))
