@@ -25,7 +25,7 @@ class Call:
     words: tuple[str, ...]
     reads_body: bool
     filters: bool
-    """It is a list, whose own reading of the address refuses what it does not know."""
+    """It is a list (its id in the documentation ends so), whose own reading of the address refuses what it does not know."""
 
 
 def require_all_known(request: HttpRequest, api: NinjaAPI) -> None:

@@ -49,7 +49,7 @@ ERROR_TYPES = {
 """Runbook 4's words for an error type, in our classes; its `permanent` is the rest (contracts §10.2)."""
 
 
-@router.get("", response=DlqPage, summary="List the dead letters, the newest first")
+@router.get("", operation_id="dlq_list", response=DlqPage, summary="List the dead letters, the newest first")
 def listing(
     request: HttpRequest,
     event_type: str = "",
