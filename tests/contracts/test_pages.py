@@ -13,6 +13,7 @@ NOUNS = [f"{noun._meta.app_label}_{noun._meta.model_name}" for noun in nouns()]
 DATA = [
     "/admin/",
     "/admin/?part=pulse",
+    "/admin/dashboard/",
     "/admin/deadletters/deadletter/causes/",
     "/admin/deadletters/deadletter/groups/",
     "/admin/deadletters/deadletter/views/",
