@@ -26,11 +26,13 @@ from apps.integrations.api import breakers_now
 from apps.integrations.models import CircuitBreaker, IntegrationEvent, Service
 from apps.integrations.names import services_by_name
 from apps.integrations.schemas import BreakerNow
+from apps.integrations.traffic import calls_in
 from apps.operations.backlog import deliveries, retry_queue
 from apps.operations.models import PendingOperation
 from opsconsole.home import Situation, broker_answers
 
 WHATSAPP = "whatsapp"
+LATELY = dt.timedelta(minutes=5)
 HEALTH = {"completed": "healthy", "warning": "degraded", "failed": "critical"}
 """The home page's headline, in the dashboard's words."""
 
@@ -46,7 +48,7 @@ class App(Schema):
 
 
 class Whatsapp(Schema):
-    """Whether WhatsApp is connected, as the last probe and the breaker have it; unknown where nobody has asked yet."""
+    """Whether WhatsApp is connected, as breaker, calls and probe have it; null where nobody has asked yet."""
 
     connected: bool | None
     status: str
@@ -228,7 +230,7 @@ class Overview:
     def whatsapp(self) -> Whatsapp | None:
         """The state of WhatsApp; None only where there is no such service, or it may not be seen."""
         service = self.services.get(WHATSAPP)
-        return self.seen(Service, lambda: connection_of(service)) if service else None
+        return self.seen(Service, lambda: connection_of(service, self.asked_at)) if service else None
 
     @cached_property
     def retried_operations(self) -> RetryQueueSince:
@@ -306,15 +308,21 @@ class Overview:
         )
 
 
-def connection_of(service: Service) -> Whatsapp:
-    """Say whether a service is connected: an open breaker speaks against it, else the last probe is believed."""
+def connection_of(service: Service, now: dt.datetime) -> Whatsapp:
+    """Say whether a service is connected: an open breaker speaks against it, a call that it answered lately for it.
+
+    Where neither speaks, the last probe is believed, and where nobody ever probed it, nobody knows.
+    """
     breaker = getattr(service, "breaker", None)
-    connected = service.probe_ok
+    [lately] = calls_in(service.pk, [(now - LATELY, now)])
+    connected, checked_at = service.probe_ok, service.probed_at
     if breaker is not None and breaker.status != CircuitBreaker.Status.CLOSED:
-        connected = False
+        connected, checked_at = False, now
+    elif lately.made > lately.failed:
+        connected, checked_at = True, now
     word = {True: "connected", False: "disconnected", None: "unknown"}[connected]
     paused = service.status == Service.Status.PAUSED
-    return Whatsapp(connected=connected, status="paused" if paused else word, checked_at=service.probed_at)
+    return Whatsapp(connected=connected, status="paused" if paused else word, checked_at=checked_at)
 
 
 def sent(sent: int, failed: int) -> Sent:

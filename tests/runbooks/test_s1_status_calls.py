@@ -134,6 +134,13 @@ def test_whatsapp_is_known_by_its_name_or_alias(ana_api: Api, company: Company) 
     assert jq(ana_api.get("/status").json(), ".whatsapp.connected") is False
 
 
+def test_whatsapp_that_answered_lately_is_connected(ana_api: Api, company: Company) -> None:
+    Service.objects.filter(pk=company.piperun.pk).update(aliases=["whatsapp"])
+    [operation] = company.operations_of(1)
+    operation.attempt_set.create(service=company.piperun, duration_ms=80, status_code=201)
+    assert jq(ana_api.get("/status").json(), ".whatsapp.connected") is True
+
+
 def test_whatsapp_that_nobody_asked_is_unknown(ana_api: Api, company: Company) -> None:
     Service.objects.filter(pk=company.erp.pk).update(aliases=["whatsapp"])
     assert jq(ana_api.get("/status").json(), ".whatsapp") == {
