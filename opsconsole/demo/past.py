@@ -18,7 +18,7 @@ from django.db.models import (
 from django.db.models.functions import Random
 
 from apps.actions.models import ActionItem, ActionRun
-from apps.deadletters.models import DeadLetter
+from apps.deadletters.models import DeadLetter, FailureFamily
 from apps.operations.models import Attempt, PendingOperation
 
 SECONDS_OF_WORK = 2
@@ -52,7 +52,9 @@ class Since:
         rows.filter(status="failed").update(failed_at=F("last_attempt_at"))
         attempts = Attempt.objects.filter(pk__gt=self.attempt, operation__in=rows)
         attempts.update(at=_last_attempt_of("operation_id"))
-        _move_letters(DeadLetter.objects.filter(source_id__in=rows.values("pk")))
+        letters = DeadLetter.objects.filter(source_id__in=rows.values("pk"))
+        _move_letters(letters)
+        _move_families(FailureFamily.objects.filter(fingerprint__in=letters.values("fingerprint")))
 
     def move_run(self, run: ActionRun, to: dt.datetime) -> None:
         """Move a run of a verb to a moment, and the items it left."""
@@ -69,6 +71,11 @@ def _move_letters(letters: QuerySet[DeadLetter]) -> None:
     at = _last_attempt_of("source_id")
     letters.filter(status=DeadLetter.Status.UNRESOLVED).update(created_at=at, opened_at=at)
     letters.filter(status=DeadLetter.Status.RESOLVED).update(resolved_at=at)
+
+
+def _move_families(families: QuerySet[FailureFamily]) -> None:
+    first = DeadLetter.objects.filter(fingerprint=OuterRef("fingerprint")).order_by("opened_at").values("opened_at")
+    families.update(created_at=Subquery(first[:1]), first_seen_at=Subquery(first[:1]))
 
 
 def _last_attempt_of(column: str) -> Subquery:

@@ -1,6 +1,7 @@
 from typing import Any, cast
 from urllib.parse import urlencode
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
@@ -38,12 +39,12 @@ class FailureFamilyAdmin(VerbAdmin[FailureFamily]):
         models.TextField: {"widget": AdminTextareaWidget(attrs={"rows": 3, "class": "vTextField"})},
     }
     readonly_fields = (
-        *("message", "failure_class", "error_type", "service", "source_kind", "owner", "ignored", "mended"),
+        *("message", "failure_class", "error_type", "service", "kind", "owner", "ignored", "mended"),
         *("first_seen", "seen", "came_back", "services", "tenants", "fingerprint"),
     )
     fieldsets = (
         (None, {"fields": ("note", "ticket_url", "owner", "ignored", "mended")}),
-        (gettext_lazy("What failed"), {"fields": ("message", "failure_class", "error_type", "service", "source_kind")}),
+        (gettext_lazy("What failed"), {"fields": ("message", "failure_class", "error_type", "service", "kind")}),
         (
             gettext_lazy("When and whom"),
             {"fields": ("first_seen", "seen", "came_back", "services", "tenants", "fingerprint")},
@@ -88,6 +89,10 @@ class FailureFamilyAdmin(VerbAdmin[FailureFamily]):
         return age(row.last_seen_at)
 
     # One family
+
+    @admin.display(description=gettext_lazy("kind of work"))
+    def kind(self, row: FailureFamily) -> str:
+        return str(apps.get_model(row.source_kind)._meta.verbose_name)
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> FailureFamily | None:
         """Return the family with what its page shows beside its columns."""
