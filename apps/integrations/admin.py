@@ -47,7 +47,7 @@ GUARDED = ("connector", "base_url", "credentials", "allowed_networks")
 TRIED = ("source", "event_type", "condition", "service", "operation_type", "tenant_expression", "entity_id_expression")
 """The fields beside the mapping that decide what becomes of an event."""
 VERSIONS_SHOWN = 50
-EXPORTS = {"endpoints": exported_endpoints, "mappings": exported_mappings}
+FILES = {"endpoints": exported_endpoints, "mappings": exported_mappings}
 """The files that may be taken away, by name."""
 OPERATIONS = "admin:operations_pendingoperation_changelist"
 """Where the operations are that a version made; they stand above this app."""
@@ -277,7 +277,7 @@ class EndpointAdmin(PausedColumns, PolicyAdmin[Endpoint]):
         """Add the trial of a mapping, and the page of its versions."""
         wrap = self.admin_site.admin_view
         return [
-            path("<slug:what>.json", wrap(self.export_view), name="integrations_endpoint_export"),
+            path("<slug:what>.json", wrap(self.configuration_view), name="integrations_endpoint_export"),
             path("samples/", wrap(self.samples_view), name="integrations_endpoint_samples"),
             path("trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
             path("<uuid:key>/trial/", wrap(self.trial_view), name="integrations_endpoint_trial"),
@@ -367,14 +367,14 @@ class EndpointAdmin(PausedColumns, PolicyAdmin[Endpoint]):
         super().save_model(request, obj, form, change)
         obj.mapped_by(form.cleaned_data["mapping"], request.user.get_username(), form.cleaned_data["note"])
 
-    def export_view(self, request: HttpRequest, what: str) -> HttpResponse:
+    def configuration_view(self, request: HttpRequest, what: str) -> HttpResponse:
         """Hand out the file that the command of the same name writes."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        if what not in EXPORTS:
+        if what not in FILES:
             raise Http404
         headers = {"Content-Disposition": f'attachment; filename="{what}_backup.json"'}
-        return HttpResponse(EXPORTS[what](), content_type="application/json", headers=headers)
+        return HttpResponse(FILES[what](), content_type="application/json", headers=headers)
 
     def trial_view(self, request: HttpRequest, key: UUID | None = None) -> HttpResponse:
         """Show what the form's mapping makes of an event. Nothing is kept."""

@@ -13,7 +13,8 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import ShowFacets
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
@@ -30,6 +31,7 @@ from apps.actions import tasks
 from apps.actions.actors import Actor, spoken
 from apps.actions.admin import saved
 from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, about, newest_come_first, word_filters
+from apps.actions.exporting import checked_rows, csv_lines, xlsx_file
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
@@ -47,6 +49,7 @@ from apps.actions.verbs import (
     form_verbs_of,
     kind_of,
     moves_of,
+    slug_of,
     state_label,
     states_of,
     verbs_of,
@@ -58,6 +61,11 @@ Told = dict[str, Any]
 
 NOTHING = "—"
 """What a page shows where there is nothing to show; of a `None` Django would show the word."""
+EXPORTS = {
+    "csv": "text/csv; charset=utf-8",
+    "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+}
+"""The files that a list is handed out as."""
 FEW = 10
 """So many ticked rows move at a press, where the verb asks for nothing and may be taken back; more are previewed."""
 
@@ -141,7 +149,9 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
     def get_urls(self) -> list[Any]:
         """Add the address of each verb, and that of the saved views."""
         verbs, saved_views = (self.admin_site.admin_view(view) for view in (self.verb_view, self.saved_view))
+        export = self.admin_site.admin_view(self.export_view)
         return [
+            *(path(f"export.{kind}", export, {"kind": kind}, name=self._url_name(kind)) for kind in EXPORTS),
             path("verbs/<slug:name>/", verbs, name=self._url_name("verb")),
             path("views/", saved_views, name=self._url_name("views")),
             *super().get_urls(),
@@ -167,6 +177,8 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             return
         self.complete_rows(request, changes.result_list)
         context.update(saved.told_views(request, changes.model))
+        words = urlencode(changes.filters)
+        context["exports"] = [(kind.upper(), f"{self.list_url()}export.{kind}?{words}") for kind in EXPORTS]
         if context["action_form"]:
             context["action_form"].fields["key"].initial = token_hex(16)
         if changes.refusal:
@@ -183,6 +195,20 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             return saved.change(request, self.model, self.list_url())
         except Refused as refusal:
             return self._refused(request, refusal)
+
+    def export_view(self, request: HttpRequest, kind: str) -> HttpResponseBase:
+        """Hand out the ticked rows, or all that match, as a file."""
+        ids = request.GET.getlist("id") or request.POST.getlist(ACTION_CHECKBOX_NAME)
+        try:
+            across = not ids or request.POST.get("select_across") == "1"
+            selection = self._matching(request.GET) if across else Selection.ticked(self.model, ids)
+            rows = checked_rows(selection, Actor.of_user(request.user))
+        except Refused as refusal:
+            return self._refused(request, refusal)
+        headers = {"Content-Disposition": f'attachment; filename="{slug_of(self.model)}.{kind}"'}
+        if kind == "csv":
+            return StreamingHttpResponse(csv_lines(rows), content_type=EXPORTS[kind], headers=headers)
+        return HttpResponse(xlsx_file(rows), content_type=EXPORTS[kind], headers=headers)
 
     def complete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         """Let each row of a page know its legal verbs: found for all at once, by the condition that `run` uses.
