@@ -85,6 +85,8 @@ def _one(site: Any, request: HttpRequest, selection: Selection) -> HttpResponse:
         if row.source_kind != kind_of(PendingOperation):
             raise NotFound(_("%(kind)s cannot be edited.") % {"kind": row.source_kind})
         return HttpResponseRedirect(f"{request.path}?id={row.source_id}")
+    if not request.GET.get("id"):  # the one ticked row of a list: its form is posted to an address that names it
+        return HttpResponseRedirect(f"{request.path}?id={row.pk}")
     return _Payload(site, request, PendingOperation.objects.select_related("service").get(pk=row.pk)).answer()
 
 

@@ -4,8 +4,9 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
+from pytest_django import DjangoAssertNumQueries
 
 from apps.actions.models import ActionItem, ActionRun
 from apps.deadletters.models import DeadLetter
@@ -223,3 +224,21 @@ def test_a_row_that_is_not_there_is_told_apart(page: Client, empty_company: Comp
     assert page.get(f"{EDIT}?id=0192f0c1-2b3c-7def-8a90-0123456789ab").status_code == 404
     assert page.get(f"{EDIT}?kind=auth.user&id=7").status_code == 404
     assert page.get(f"{EDIT}?id=x").status_code == 422
+
+
+def test_an_operation_of_many_versions_asks_no_more_questions(
+    page: Client, operation: PendingOperation, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    PayloadVersion.objects.bulk_create(
+        PayloadVersion(operation=operation, number=number, payload=BAD | {"stage_id": number})
+        for number in range(1, 60)
+    )
+    page.get(address(operation))
+    with django_assert_max_num_queries(12):
+        answer = page.get(address(operation))
+    assert len(answer.context["versions"]) == 20
+
+
+def test_operators_and_supervisors_may_edit_and_viewers_may_not(db: None) -> None:
+    may = Permission.objects.get(codename="edit_pendingoperation").group_set
+    assert set(may.values_list("name", flat=True)) == {"Operator", "Supervisor"}

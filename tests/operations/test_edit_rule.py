@@ -197,6 +197,13 @@ def test_ticked_rows_of_a_list_are_led_to_the_rule(page: Client, empty_company: 
     assert [key for _name, key in shown.context["hidden"]] == [row.pk for row in rows]
 
 
+def test_the_one_ticked_row_of_a_list_is_led_to_its_payload(page: Client, empty_company: Company) -> None:
+    (row,) = failed(empty_company, 1)
+    ticks = {"action": ["edit"], "index": "0", "_selected_action": [str(row.pk)]}
+    first = page.post("/admin/operations/pendingoperation/", ticks)
+    assert page.post(first["Location"], ticks)["Location"] == f"{EDIT}?id={row.pk}"
+
+
 def test_all_that_match_a_list_of_dead_letters_are_led_to_the_rule(page: Client, empty_company: Company) -> None:
     failed(empty_company, 2)
     ticks = {"action": ["edit"], "index": "0", "select_across": "1", "_selected_action": ["x"]}
