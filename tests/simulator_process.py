@@ -99,6 +99,12 @@ class Simulator:
         """latency, rate_per_second, burst, retry_after_seconds, checks_token, reference_filter, honours_keys."""
         self.ask("PATCH", f"services/{service}", changes)
 
+    def send_events(self, url: str, **how: Any) -> dict[str, Any]:
+        """Send events to a door, as in docs/simulator.md; `sent`, `answers`, `duplicates` and who was `accepted`."""
+        answer = self.session.post(f"{self.url}/__sim__/events", json={"url": url, **how}, timeout=600)
+        assert answer.ok, answer.text
+        return dict(answer.json())
+
     # What it has seen
 
     def ledger(self, service: str = "", by: str = "reference") -> dict[str, Any]:

@@ -189,18 +189,23 @@ def _is_text(value: Any, longest: int) -> bool:
 
 def webhook(scheme: str, places: Mapping[str, str], request: Request) -> Arrival:
     """Read the one event of a webhook, by what its scheme says of ids, types and times, and by `places` before that."""
-    data = request.json()
-    found = _found(scheme, request.headers, data)
-    found |= {word: at(data, place) for word, place in places.items() if at(data, place) is not None}
+    told = request.json()
+    found = _found(scheme, request.headers, told)
+    found |= {word: at(told, place) for word, place in places.items() if at(told, place) is not None}
     return Arrival(
         event_id=_word(found.get("id"), "id", LONGEST_ID) or fingerprint(request.body),
         event_type=_word(found.get("type"), "type", LONGEST_WORD) or "unknown",
-        data=data,
+        data=told["data"] if scheme == "standard" and _is_envelope(told) else told,
         body=request.body,
         trace=request.trace,
         subject=_word(found.get("subject"), "subject", LONGEST_WORD),
         occurred_at=moment(found.get("time")),
     )
+
+
+def _is_envelope(told: Any) -> bool:
+    """Say whether a body is built as Standard Webhooks has it: what is told stands under `data`."""
+    return isinstance(told, dict) and {"type", "data"} <= set(told)
 
 
 def fingerprint(body: bytes) -> str:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 
 from apps.simulator.conditions import How
 from apps.simulator.faults import ANY_FAULT
+from apps.simulator.sender import EventsAsked, Sender
 from apps.simulator.world import WORLD, World
 
 SERVICE = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -192,6 +193,11 @@ async def rotate_token(world: World, request: web.Request) -> object:
     return {"service": asked.service, "tenant": asked.tenant, "token": world.tokens.rotate(**asked.model_dump())}
 
 
+async def send_events(world: World, request: web.Request) -> object:
+    """Send events to a door; answers when the last is answered."""
+    return await Sender(EventsAsked.model_validate(await _body(request)), world.seed).send()
+
+
 def _service(world: World, name: str) -> dict[str, object]:
     conditions = world.service(name).weather.conditions.model_dump()
     return {"service": name, **_counts(world, name), "conditions": conditions}
@@ -252,4 +258,5 @@ ROUTES = [
     web.post("/__sim__/outage", door(outage)),
     web.get("/__sim__/tokens", door(list_tokens)),
     web.post("/__sim__/tokens", door(rotate_token)),
+    web.post("/__sim__/events", door(send_events)),
 ]

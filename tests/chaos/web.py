@@ -22,24 +22,24 @@ from tests.chaos.world import World
 class Web:
     """gunicorn on a port of its own, and a caller with an API key."""
 
-    def __init__(self, world: World, logs: Path, key: str) -> None:
+    def __init__(self, world: World, logs: Path, key: str, **env: str) -> None:
         with closing(socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
         self.headers = {"X-API-Key": key}
         # Two operators at once are faster here than people are.
         RateLimit.objects.update_or_create(name=RateLimit.Name.READS_AND_VERBS, defaults={"requests": 1_000_000})
-        program = Program(
+        self.program = Program(
             name="web",
             argv=[
                 *(sys.executable, "-m", "gunicorn", "opsconsole.wsgi", "--bind", self.url.removeprefix("http://")),
                 *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"),
             ],
-            env=world.env,
+            env=world.env | env,
             log=logs / "web.log",
             cwd=settings.BASE_DIR,
         )
-        self.process = processes.start(program)
+        self.process = processes.start(self.program)
         wait_until(self._answers, 60)
 
     def send(self, path: str, body: Any = None, key: str = "") -> requests.Response:
@@ -59,6 +59,11 @@ class Web:
         """Post from four threads at once."""
         with ThreadPoolExecutor(4) as pool:
             return list(pool.map(lambda body: self.post(path, body), bodies))
+
+    def kill(self) -> None:
+        """kill -9 of all its processes, and new ones in their place."""
+        processes.end(self.process)
+        self.process = processes.start(self.program)
 
     def close(self) -> None:
         processes.end(self.process)

@@ -25,6 +25,7 @@ EMPTIED = (
     "operations_pendingoperation, operations_attempt, operations_place, operations_tally, deadletters_deadletter,"
     " deadletters_failurefamily, deadletters_tally,"
     " actions_actionrun, actions_actionitem, integrations_service, integrations_circuitbreaker,"
+    " integrations_eventsource, integrations_integrationevent, integrations_endpoint, integrations_mappingversion,"
     " integrations_idempotencyrecord, jobs_queue, jobs_heartbeat"
 )
 

@@ -62,6 +62,7 @@ def test_a_signed_event_is_stored_as_it_came_and_answered() -> None:
         "signed",
     )
     assert event.occurred_at.isoformat() == "2026-01-20T11:02:03+00:00"
+    assert event.data == {"name": "Ana"}
 
 
 def test_the_same_id_again_is_answered_as_a_duplicate_and_counted() -> None:
