@@ -148,6 +148,7 @@ def _web(machine: Machine, door: socket.socket) -> Program:
         *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
         *("--access-logfile", str(machine.data / "logs" / "access.log")),
+        *("--logger-class", "opsconsole.logs.MaskedLogger"),
     )
     return replace(web, pass_fds=(door.fileno(),))
 

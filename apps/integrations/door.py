@@ -17,6 +17,7 @@ from apps.integrations.connectors.shape import Answer, CredentialMissing, Double
 from apps.integrations.egress import Calls, Policy
 from apps.integrations.masking import masked, masked_headers, masked_text, masked_url
 from apps.integrations.outcome import EgressRefused, Outcome, Unanswered
+from apps.integrations.traces import child_of
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +84,19 @@ class Door:
         return len(self._under_way) + len(self._settled)
 
     def start(
-        self, tag: Hashable, steps: Steps, policy: Policy, doubles: Doubles, secrets: Collection[str] = ()
+        self,
+        tag: Hashable,
+        steps: Steps,
+        policy: Policy,
+        doubles: Doubles,
+        secrets: Collection[str] = (),
+        traceparent: str = "",
     ) -> None:
-        """Begin an operation; `wait` will hand back its tag. `secrets` are hidden wherever they are echoed."""
-        errand = self._under_way[tag] = _Errand(tag, steps, policy, doubles, tuple(secrets))
+        """Begin an operation; `wait` will hand back its tag. `secrets` are hidden wherever they are echoed.
+
+        Where it comes out of a trace, each of its calls is a span of that trace.
+        """
+        errand = self._under_way[tag] = _Errand(tag, steps, policy, doubles, tuple(secrets), traceparent)
         self._go_on(errand, None)
 
     def wait(self, timeout: float) -> list[Settled]:
@@ -119,6 +129,8 @@ class Door:
             self._ask(errand, request)
 
     def _ask(self, errand: "_Errand", request: requests.Request) -> None:
+        if errand.traceparent:
+            request.headers = {"traceparent": child_of(errand.traceparent), **(request.headers or {})}
         errand.request = request
         if errand.repeatable:
             self._call(errand)
@@ -156,6 +168,7 @@ class _Errand:
     policy: Policy
     doubles: Doubles
     secrets: tuple[str, ...] = field(repr=False)
+    traceparent: str = ""
     request: requests.Request = field(init=False)
     started: float = 0.0
     started_at: datetime = field(init=False)

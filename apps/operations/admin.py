@@ -33,7 +33,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
         (None, {"fields": ("error", "failure", "by_field", "remote", "looked_up", "settled", "letter")}),
         (
             gettext_lazy("What it is"),
-            {"fields": ("operation_type", "entity", "service", "queue", "tenant", "source", "mapping", "id")},
+            {"fields": ("operation_type", "entity", "service", "queue", "tenant", "source", "event", "mapping", "id")},
         ),
         (
             gettext_lazy("Attempts and times"),
@@ -110,6 +110,13 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
     @admin.display(description=gettext_lazy("entity"))
     def entity(self, row: PendingOperation) -> str:
         return f"{row.entity_type} {row.entity_id}".strip()
+
+    @admin.display(description=gettext_lazy("event"))
+    def event(self, row: PendingOperation) -> str:
+        if row.event is None:
+            return NOTHING
+        url = reverse("admin:integrations_integrationevent_change", args=[row.event_id])
+        return format_html('<a href="{}">{}</a>', url, row.event)
 
     @admin.display(description=gettext_lazy("made by the mapping"))
     def mapping(self, row: PendingOperation) -> str:

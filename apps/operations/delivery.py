@@ -175,9 +175,8 @@ class Drain:
             self.ended.append((held, Settled(operation.pk, Outcome(FailureClass.CONFIG, message), [])))
             return
         secrets = [value for value in service.site.credentials.values() if value]
-        self.door.start(
-            operation.pk, known.perform(order_of(operation, service.site)), service.policy, doubles, secrets
-        )
+        steps = known.perform(order_of(operation, service.site))
+        self.door.start(operation.pk, steps, service.policy, doubles, secrets, operation.traceparent)
 
     def _stamp(self, tags: list[Hashable]) -> Collection[Hashable]:
         """Mark rows just before calls that may not be repeated; a row that is no longer ours is not called."""

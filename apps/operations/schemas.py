@@ -92,6 +92,7 @@ class OperationRow(Schema):
     queue: str
     tenant: str | None
     mapping: str | None
+    event_id: UUID | None
     failure_class: str
     error_type: str
     error_fields: dict[str, Any]

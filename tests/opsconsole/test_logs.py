@@ -1,0 +1,23 @@
+from types import SimpleNamespace
+
+from gunicorn.config import Config  # type: ignore[import-untyped] # has no types
+
+from opsconsole.logs import MaskedLogger
+
+
+def test_the_access_log_tells_no_secret_of_an_address() -> None:
+    request = SimpleNamespace(headers=[("REFERER", "https://x.example.com/?token=abc")])
+    response = SimpleNamespace(status="200 OK", sent=2, headers=[])
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "RAW_URI": "/webhook/forms/very-secret?api_key=abc",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "PATH_INFO": "/webhook/forms/very-secret",
+        "QUERY_STRING": "api_key=abc",
+        "HTTP_REFERER": "https://x.example.com/?token=abc",
+    }
+    took = SimpleNamespace(seconds=0, microseconds=5)
+    written = MaskedLogger(Config()).atoms(response, request, environ, took)
+    assert written["r"].startswith("POST /webhook/forms/•••")
+    assert "very-secret" not in str([written[letter] for letter in "rUqf"])
+    assert "abc" not in str([written[letter] for letter in "rqf"])
