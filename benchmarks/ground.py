@@ -46,6 +46,22 @@ INSERT INTO deadletters_failurefamily (id, status, fingerprint, source_kind, tit
 SELECT uuidv7(), 'open', first.* FROM (SELECT DISTINCT ON (fingerprint) fingerprint, source_kind, title, service, error_type,
     failure_class, message, '', '', '', '', 0 FROM deadletters_deadletter ORDER BY fingerprint, id) AS first
 """
+EVENTS = """
+INSERT INTO integrations_integrationevent
+SELECT made.* FROM generate_series(1, %(count)s) AS n
+  JOIN integrations_integrationevent o ON o.event_id = 'like',
+  LATERAL (SELECT (n - %(count)s) * interval '300 ms' - interval '1 minute' AS age) AS told,
+  LATERAL jsonb_populate_record(o, jsonb_build_object(
+      'id', uuidv7(age), 'event_id', 'event-' || n, 'subject', 'lead-' || n %% 50000, 'event_type', 'lead.' || n %% 12,
+      'received_at', now() + age, 'occurred_at', now() + age, 'due_at', now() + age, 'updated_at', now() + age,
+      'trace_id', md5(n::text)
+  ) || CASE
+      WHEN n %% 100 = 0 THEN jsonb_build_object('status', 'failed', 'failed_at', now() + age, 'error_type', 'mapping',
+          'failure_class', 'permanent_data', 'last_error', 'Endpoint leads: field ' || n %% 40 || ' is missing')
+      WHEN n > %(count)s - 500 THEN '{}'
+      ELSE jsonb_build_object('status', 'processed', 'processed_at', now() + age, 'outcome', 'operations') END) AS made
+"""
+"""Copies of one event: half a thousand wait, one in a hundred failed, the others became operations."""
 
 
 @contextmanager
@@ -102,6 +118,17 @@ def load(status: str, count: int) -> None:
     if status == "failed":
         execute(LETTERS)
         execute(FAMILIES)
+
+
+def load_events(count: int) -> None:
+    """Load events of one source over the last days, a quarter of a million a day."""
+    from apps.integrations.models import EventSource, IntegrationEvent
+
+    source = EventSource.objects.create(slug="site", name="The site")
+    body = b'{"name": "Ana", "note": "' + b"x" * 200 + b'"}'
+    told = {"event_id": "like", "event_type": "lead", "body": body, "data": {"name": "Ana"}, "proof": "signed"}
+    IntegrationEvent.objects.create(source=source, outcome="nothing", **told)
+    execute(EVENTS, {"count": count})
 
 
 def settle_down() -> None:

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.ground import ground, load, say, settle_down
+from benchmarks.ground import ground, load, load_events, say, settle_down
 
-LARGE = ("operations_pendingoperation", "deadletters_deadletter", "actions_actionitem")
+LARGE = ("integrations_integrationevent", "operations_pendingoperation", "deadletters_deadletter", "actions_actionitem")
 
 
 def main() -> None:
@@ -21,8 +21,9 @@ def main() -> None:
         load("completed", asked.rows * 8 // 10)
         load("pending", asked.rows // 10)
         load("failed", asked.rows // 10)
+        load_events(asked.rows)
         settle_down()
-        for what, sql, params in _questions(asked.rows // 20):
+        for what, sql, params in [*_questions(asked.rows // 20), *_questions_of_events()]:
             _explain(what, sql, params, asked.verbose)
 
 
@@ -88,6 +89,41 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     keys = list(failed.order_by("pk").values_list("pk", flat=True)[:1000])
     following = DeadLetter.objects.filter(source_kind="operations.pendingoperation", source_id__in=keys)
     yield "the dead letters of 1,000 sources", *statements._picked(DeadLetter.follow_retry, following, 1000)
+
+
+def _questions_of_events() -> Iterator[tuple[str, str, Any]]:
+    import datetime as dt
+
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.actions import statements
+    from apps.actions.running import database_now
+    from apps.actions.selections import Selection
+    from apps.integrations import backlog, processing
+    from apps.integrations.models import EventSource, IntegrationEvent
+
+    claim = processing.due().order_by("due_at", "id").filter(crashes=0)[: processing.BATCH]
+    yield (
+        "events: claim",
+        *statements._locked(claim.annotate(refusal=IntegrationEvent.claim.refusal()), "pk", skip=True),
+    )
+    event = IntegrationEvent.objects.filter(status="processed", subject="lead-77").defer("body").order_by("pk")[0]
+    event.source = EventSource.objects.get()
+    yesterday = database_now() - dt.timedelta(hours=24)
+    with CaptureQueriesContext(connection) as asked:
+        processing._newer_stands(event)
+        backlog.events_waiting()
+        backlog.events_since(yesterday)
+    words = ("is a newer one there?", "waiting", "sources", "today by type and state")
+    for what, query in zip(words, asked.captured_queries, strict=True):
+        yield f"events: {what}", query["sql"], None
+    filters: list[dict[str, str]] = [{}, *({"status": state} for state in ("failed", "received", "processed"))]
+    filters += [{"type": "lead.7"}, {"source": "site"}, {"subject": "lead-77"}, {"outcome": "superseded"}]
+    filters += [{"q": text} for text in ("event-4711", "lead-77", "field 7 is", "nowhere at all")]
+    for words in filters:
+        rows = Selection.matching(IntegrationEvent, words).rows().defer(*IntegrationEvent.heavy)
+        yield f"events: list, {words}", *_sql(rows.order_by("-pk")[:50])
 
 
 def _sql(rows: Any) -> tuple[str, Any]:

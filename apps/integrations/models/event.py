@@ -447,7 +447,11 @@ class IntegrationEvent(Leased):
             models.Index(name="event_source", fields=["source", "id"]),
             models.Index(name="event_type", fields=["event_type", "id"]),
             # The day's figures by state, type and source, from the index alone.
-            models.Index(name="event_today", fields=["received_at", "source", "event_type", "status"]),
+            models.Index(
+                name="event_today",
+                fields=["received_at", "source", "event_type", "status"],
+                condition=Q(archived_at__isnull=True),
+            ),
             # Is there a newer one of this subject that was processed?
             models.Index(
                 name="event_newest",
