@@ -25,5 +25,5 @@ def events_since(moment: dt.datetime) -> dict[Told, int]:
     """Return how many events came since a moment, by source, type and state; archived ones are left out, as in lists."""
     slugs = dict(EventSource.objects.values_list("pk", "slug"))
     came = IntegrationEvent.objects.filter(received_at__gte=moment, archived_at__isnull=True).order_by()
-    counted = came.values_list("source_id", "event_type", "status").annotate(Count("pk"))
+    counted = came.values_list("source_id", "event_type", "status").annotate(count=Count("*"))
     return {Told(slugs[source], kind, status): count for source, kind, status, count in counted}

@@ -458,6 +458,12 @@ class IntegrationEvent(Leased):
                 fields=["source", "subject", "occurred_at"],
                 condition=Q(outcome="operations") & ~Q(subject=""),
             ),
+            # Rare words of the list's filters; an event that becomes operations pays for none of them.
+            models.Index(
+                name="event_outcome",
+                fields=["outcome", "id"],
+                condition=Q(outcome__in=["nothing", "superseded", "by_hand"]),
+            ),
             # What is held now: the rescue and the renewal.
             models.Index(name="event_leased", fields=["lease_until"], condition=Q(status="processing")),
             models.Index(name="event_token", fields=["token"], condition=Q(status="processing")),
