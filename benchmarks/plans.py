@@ -100,7 +100,7 @@ def _questions_of_events() -> Iterator[tuple[str, str, Any]]:
     from apps.actions import statements
     from apps.actions.running import database_now
     from apps.actions.selections import Selection
-    from apps.integrations import backlog, processing
+    from apps.integrations import counting, processing
     from apps.integrations.models import EventSource, IntegrationEvent
 
     claim = processing.due().order_by("due_at", "id").filter(crashes=0)[: processing.BATCH]
@@ -113,9 +113,9 @@ def _questions_of_events() -> Iterator[tuple[str, str, Any]]:
     yesterday = database_now() - dt.timedelta(hours=24)
     with CaptureQueriesContext(connection) as asked:
         processing._newer_stands(event)
-        backlog.events_waiting()
-        backlog.events_since(yesterday)
-    words = ("is a newer one there?", "waiting", "sources", "today by type and state")
+        counting.waiting()
+        counting.day_since(yesterday)
+    words = ("is a newer one there?", "waiting", "today by type and state", "sources")
     for what, query in zip(words, asked.captured_queries, strict=True):
         yield f"events: {what}", query["sql"], None
     filters: list[dict[str, str]] = [{}, *({"status": state} for state in ("failed", "received", "processed"))]

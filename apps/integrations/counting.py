@@ -49,10 +49,8 @@ def to_be_tried_again() -> tuple[int, int, dt.datetime | None]:
 
 
 def day_since(moment: dt.datetime) -> Day:
-    """Return the events received since a moment: counted in one index, less the few that are archived."""
-    received = IntegrationEvent.objects.filter(received_at__gte=moment).order_by()
-    counts = _grouped(received)
-    counts.subtract(_grouped(received.filter(archived_at__isnull=False)))
+    """Return the events received since a moment: counted in one index, which leaves the archived ones out."""
+    counts = _grouped(IntegrationEvent.objects.filter(received_at__gte=moment, archived_at__isnull=True).order_by())
     slugs = dict(EventSource.objects.values_list("pk", "slug"))
     return Day(
         whole=_part(counts),
@@ -63,7 +61,9 @@ def day_since(moment: dt.datetime) -> Day:
 
 def _grouped(rows: "QuerySet[IntegrationEvent]") -> Counter[Group]:
     """Count by source, type and status."""
-    grouped = rows.values_list("source_id", "event_type", "status").annotate(count=Count("pk"))
+    grouped = rows.values_list("source_id", "event_type", "status").annotate(
+        count=Count("*")
+    )  # not of the key: the index holds none
     return Counter({(source, kind, status): count for source, kind, status, count in grouped})
 
 
