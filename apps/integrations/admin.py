@@ -458,6 +458,11 @@ class ApiKeyAdmin(VerbAdmin[ApiKey]):
         """Ask for Django's permission; the form lets nobody make a key that may do more than its maker."""
         return admin.ModelAdmin.has_add_permission(self, request)
 
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Told | None = None) -> HttpResponse:
+        """Offer one button: each key is shown on the page that follows."""
+        one = {"show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().add_view(request, form_url, one | (extra_context or {}))
+
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"maker": Actor.of_user(request.user)})
@@ -567,6 +572,7 @@ class RateLimitAdmin(admin.ModelAdmin[RateLimit]):
 class AccessRefusalAdmin(ReadOnly, admin.ModelAdmin[AccessRefusal]):
     """Whom we turned away, by the hour: only to be looked at."""
 
+    empty_value_display = NOTHING
     list_display = ("why", "who", "address", "where", "times", "first", "last")
     list_display_links = None
     list_filter = ("reason",)

@@ -53,6 +53,13 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
         (gettext_lazy("History"), "admin:actions_actionrun_changelist", "actions.view_actionrun"),
         (gettext_lazy("People"), "admin:auth_user_changelist", "auth.view_user"),
         (gettext_lazy("Groups"), "admin:auth_group_changelist", "auth.view_group"),
+        (gettext_lazy("API keys"), "admin:integrations_apikey_changelist", "integrations.view_apikey"),
+        (gettext_lazy("Rate limits"), "admin:integrations_ratelimit_changelist", "integrations.view_ratelimit"),
+        (
+            gettext_lazy("Refused access"),
+            "admin:integrations_accessrefusal_changelist",
+            "integrations.view_accessrefusal",
+        ),
     ],
 ]
 

@@ -70,6 +70,14 @@ def test_a_bucket_fills_with_time(monkeypatch: pytest.MonkeyPatch, settings: Any
     assert [admit(who, "address").admitted for _ in range(2)] == [True, False]
 
 
+def test_a_bucket_is_forgotten_when_it_would_be_full(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:  # S1-93
+    limited(monkeypatch)
+    who = somebody()
+    admit(who, "address")
+    with redis.Redis.from_url(settings.REDIS_URL) as valkey:
+        assert 0 < int(valkey.ttl(f"admit:address:{who}")) <= 3601
+
+
 def test_the_headers_say_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     limited(monkeypatch, 2)
     who = somebody()

@@ -39,6 +39,12 @@ def test_a_key_is_made_in_the_admin_and_shown_once(root: Client) -> None:
     assert "no-store" in answer["Cache-Control"]
 
 
+def test_the_form_of_a_key_has_one_button(root: Client) -> None:
+    page = root.get(ADD).content.decode()
+    assert 'name="_save"' in page
+    assert 'name="_continue"' not in page
+
+
 def test_a_made_key_is_kept_in_no_session_no_message_and_no_log(root: Client, caplog: pytest.LogCaptureFixture) -> None:
     plain = shown(root.post(ADD, form()))
     key = ApiKey.objects.get()
