@@ -17,6 +17,8 @@ DATA = [
     "/admin/deadletters/deadletter/causes/",
     "/admin/deadletters/deadletter/groups/",
     "/admin/deadletters/deadletter/views/",
+    "/admin/integrations/endpoint/add/",
+    "/admin/integrations/endpoint/samples/",
     "/admin/jobs/heartbeat/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]

@@ -49,6 +49,7 @@ class Endpoint(Pausable):
         "operation": "operation_type",
     }
     searches = ("slug__icontains", "name__icontains", "event_type__icontains")
+    policy = True
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.SlugField(_("name"), max_length=60, unique=True)
