@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks.ground import ground, load, load_events, say, settle_down
@@ -32,9 +32,10 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     from django.db.models.functions import Now
     from django.test.utils import CaptureQueriesContext
 
-    from apps.actions import statements
+    from apps.actions import running, statements
     from apps.actions.selections import Selection
-    from apps.deadletters.models import DeadLetter
+    from apps.deadletters import backlog, causes, stats
+    from apps.deadletters.models import DeadLetter, FailureFamily
     from apps.integrations.models import Service
     from apps.jobs.models import Queue
     from apps.operations import claiming
@@ -83,7 +84,24 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     one = DeadLetter.objects.first()
     assert one is not None  # noqa: S101 # loaded above
     yield "dead letters of one cause", *_sql(letters.filter(fingerprint=one.fingerprint).order_by("-pk")[:50])
-    for text in ("upstream 7 is", str(one.source_id)):
+    for words in ({"class": "transient"}, {"class": "poison"}, {"type": "HTTP 503", "status": "unresolved"}):
+        yield f"dead letters, {words}", *_sql(Selection.matching(DeadLetter, words).rows().order_by("-pk")[:50])
+    oldest = DeadLetter.objects.filter(pk__in=list(letters.order_by("pk").values_list("pk", flat=True)[:1000]))
+    movable = running.movable(DeadLetter.retry, oldest)
+    yield "of the oldest 1,000, 100 that may be retried", *_sql(movable.order_by("pk").values("pk")[:100])
+    known = list(FailureFamily.objects.values_list("fingerprint", flat=True)[:50])
+    looks: dict[str, Callable[[], object]] = {
+        "families by what waits": causes.causes,
+        "groups by error and entity": backlog.groups,
+        "trends of 50 families": lambda: backlog.trends(known),
+        "stats": lambda: stats.stats(running.database_now()),
+    }
+    for what, look in looks.items():
+        with CaptureQueriesContext(connection) as asked:
+            look()
+        for number, query in enumerate(asked.captured_queries, 1):
+            yield f"{what}, {number}", query["sql"], None
+    for text in ("upstream 7 is", "order 4711", str(one.source_id)):
         rows = Selection.matching(DeadLetter, {"q": text}).rows()
         yield f"search dead letters for {text[:20]!r}", *_sql(rows.order_by("-pk")[:50])
     keys = list(failed.order_by("pk").values_list("pk", flat=True)[:1000])

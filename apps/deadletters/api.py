@@ -3,7 +3,9 @@
 import datetime as dt
 from math import ceil
 from typing import Annotated, Any
+from uuid import UUID
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Router, Status
@@ -38,6 +40,8 @@ router = Router()
 PerPage = Annotated[int, Field(ge=1, le=200)]
 FURTHEST = 100_000
 """A page beyond that many rows walks too many: narrow the filter, or follow `next` of `/api/dead-letters`."""
+BATCH, LOOKED_THROUGH = 1000, 20
+"""So many batches of so many rows are looked through for those that may be retried."""
 PAGE_WORDS = {"page", "per_page", "limit", "event_type", "days", "error_type"}
 """What the list is asked beside the words of the noun's filter, or in other words than those."""
 IN_INBOX = ",".join(DeadLetter.OPEN)
@@ -107,12 +111,25 @@ def retry_all(
     """Retry the oldest `limit` of those that may be; what must not be repeated stays for a person."""
     actor, verb = actor_of(request), DeadLetter.retry
     waiting = Selection.matching(DeadLetter, {"status": str(DeadLetter.Status.UNRESOLVED)})
-    keys = list(running.movable(verb, waiting.rows(actor)).order_by("pk").values_list("pk", flat=True)[:limit])
+    keys = _oldest(verb, waiting.rows(actor), limit)
     # Where none may move, the run over all of them says why.
     run = _run(verb, Selection.ticked(DeadLetter, keys) if keys else waiting, actor, {})
     words = _("%(moved)s of %(total)s dead letters are on their way again.") % {"moved": run.moved, "total": run.total}
     answer = DlqRetriedAll(message=words, retried=run.moved, total=run.total, action_run=run.pk)
     return answered(run, response, answer)
+
+
+def _oldest(verb: Verb, rows: QuerySet[Any], limit: int) -> list[UUID]:
+    """Return the oldest rows that a verb would move; walks the key, so that what it leaves behind is looked at once."""
+    keys: list[UUID] = []
+    for _batch in range(LOOKED_THROUGH):
+        batch = list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH])
+        may = running.movable(verb, DeadLetter.objects.filter(pk__in=batch))
+        keys += may.order_by("pk").values_list("pk", flat=True)[: limit - len(keys)]
+        if len(keys) == limit or len(batch) < BATCH:
+            break
+        rows = rows.filter(pk__gt=batch[-1])
+    return keys
 
 
 @router.post(

@@ -115,7 +115,7 @@ def source_of(letter: DeadLetter) -> Source | None:
     column = getattr(model, "dead_letter_payload", "")
     if model is None or not column:
         return None
-    found = model._default_manager.filter(pk=letter.source_id).values_list(column, "created_at").first()
+    found = model._default_manager.filter(pk=letter.source_id).values_list(column, model.made_at).first()
     return Source(masked_payload(model, found[0]), found[1]) if found else None
 
 

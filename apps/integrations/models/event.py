@@ -248,8 +248,14 @@ class IntegrationEvent(Leased):
         "error_type": "error_type",
         "failure_class": "failure_class",
         "message": "last_error",
+        "attempts": "attempts",
+        "source_system": "source__slug",
     }
     """What its dead letter carries, and the column each comes from."""
+    dead_letter_payload = "data"
+    """The column that a search of dead letters looks through, and that their pages show, masked."""
+    dead_letter_mask = "apps.integrations.masking.masked"
+    """What masks it."""
     dead_letter_verbs = {"retry": "replay", "resolve": "resolve", "archive": "archive", "restore": "restore"}
     """Which of its verbs a dead letter's verbs run."""
 
