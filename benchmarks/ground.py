@@ -63,6 +63,13 @@ SELECT made.* FROM generate_series(1, %(count)s) AS n
 """
 """Copies of one event: half a thousand wait, one in a hundred failed, the others became operations."""
 
+ATTEMPTS = """
+INSERT INTO operations_attempt (operation_id, service_id, at, duration_ms, method, url, status_code, failure_class,
+    excerpt, worker, stale)
+SELECT id, service_id, now() + (created_at - now()) * 20, 120, 'POST', '', 201, failure_class, '', '', false FROM operations_pendingoperation
+"""
+"""A call for each operation, over the last days."""
+
 
 @contextmanager
 def ground() -> Iterator[None]:
@@ -118,6 +125,11 @@ def load(status: str, count: int) -> None:
     if status == "failed":
         execute(LETTERS)
         execute(FAMILIES)
+
+
+def load_attempts() -> None:
+    """Load a call for each operation that is there."""
+    execute(ATTEMPTS)
 
 
 def load_events(count: int) -> None:

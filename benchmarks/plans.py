@@ -6,9 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.ground import ground, load, load_events, say, settle_down
+from benchmarks.ground import ground, load, load_attempts, load_events, say, settle_down
 
-LARGE = ("integrations_integrationevent", "operations_pendingoperation", "deadletters_deadletter", "actions_actionitem")
+LARGE = (
+    *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
+    *("deadletters_deadletter", "actions_actionitem"),
+)
 
 
 def main() -> None:
@@ -21,9 +24,10 @@ def main() -> None:
         load("completed", asked.rows * 8 // 10)
         load("pending", asked.rows // 10)
         load("failed", asked.rows // 10)
+        load_attempts()
         load_events(asked.rows)
         settle_down()
-        for what, sql, params in [*_questions(asked.rows // 20), *_questions_of_events()]:
+        for what, sql, params in [*_questions(asked.rows // 20), *_questions_of_events(), *_questions_of_the_day()]:
             _explain(what, sql, params, asked.verbose)
 
 
@@ -142,6 +146,29 @@ def _questions_of_events() -> Iterator[tuple[str, str, Any]]:
     for words in filters:
         rows = Selection.matching(IntegrationEvent, words).rows().defer(*IntegrationEvent.heavy)
         yield f"events: list, {words}", *_sql(rows.order_by("-pk")[:50])
+
+
+def _questions_of_the_day() -> Iterator[tuple[str, str, Any]]:
+    import datetime as dt
+
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.actions.running import database_now
+    from apps.integrations import counting
+    from apps.integrations.models import Service
+    from apps.integrations.traffic import calls_in
+    from apps.operations.backlog import deliveries, retry_queue
+
+    now, service = database_now(), Service.objects.get(slug="piperun")
+    with CaptureQueriesContext(connection) as asked:
+        deliveries(now - dt.timedelta(hours=12))
+        retry_queue()
+        counting.to_be_tried_again()
+        calls_in(service.pk, [(now - dt.timedelta(minutes=minutes), now) for minutes in (5, 60)])
+    words = ("delivered", "given up", "operations to be tried again", "events to be tried again", "calls of an hour")
+    for what, query in zip(words, asked.captured_queries, strict=True):
+        yield f"today: {what}", query["sql"], None
 
 
 def _sql(rows: Any) -> tuple[str, Any]:

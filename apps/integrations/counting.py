@@ -43,8 +43,8 @@ def waiting() -> int:
 
 def to_be_tried_again() -> tuple[int, int, dt.datetime | None]:
     """Return how many events wait for a further attempt, how many of them are due, and since when the oldest is."""
-    tried = IntegrationEvent.objects.filter(status=Status.RECEIVED, attempts__gt=0, archived_at=None)
-    told = tried.aggregate(total=Count("pk"), ready=Count("pk", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
+    tried = IntegrationEvent.objects.filter(status=Status.RECEIVED, attempts__gt=0)
+    told = tried.aggregate(total=Count("*"), ready=Count("due_at", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
     return told["total"], told["ready"], told["oldest"]
 
 

@@ -70,7 +70,7 @@ def fold_tallies() -> None:
 def retry_queue() -> tuple[int, int, dt.datetime | None]:
     """Return how many operations wait for a further attempt, how many of them are due, and since when the oldest is."""
     tried = PendingOperation.objects.filter(status=PendingOperation.Status.PENDING, attempts__gt=0)
-    told = tried.aggregate(total=Count("pk"), ready=Count("pk", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
+    told = tried.aggregate(total=Count("*"), ready=Count("due_at", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
     return told["total"], told["ready"], told["oldest"]
 
 
@@ -83,7 +83,7 @@ def deliveries(since: dt.datetime) -> dict[UUID, dict[str, int]]:
     )
     found: dict[UUID, dict[str, int]] = {}
     for word, rows in (("sent", completed), ("failed", failed)):
-        for service, count in rows.order_by().values_list("service_id").annotate(Count("pk")):
+        for service, count in rows.order_by().values_list("service_id").annotate(count=Count("*")):
             found.setdefault(service, {"sent": 0, "failed": 0})[word] = count
     return found
 
