@@ -20,6 +20,7 @@ DATA = [
     "/admin/integrations/endpoint/add/",
     "/admin/integrations/endpoint/samples/",
     "/admin/jobs/heartbeat/",
+    "/admin/operations/pendingoperation/edit/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]
 """Pages that show data."""
