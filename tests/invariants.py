@@ -7,13 +7,21 @@ from uuid import UUID
 from django.db.models import Count, Q, Sum
 
 from apps.actions.models import ActionItem, ActionRun
-from apps.deadletters.models import DeadLetter
+from apps.deadletters.models import DeadLetter, FailureFamily
+from apps.deadletters.models import Tally as LetterTally
 from apps.operations.models import PendingOperation, Tally
 
 
 def what_is_wrong() -> list[str]:
     """Return every broken promise in a sentence; nothing where all is well."""
-    return [*_tally_is_off(), *_letters_astray(), *_moves_without_record(), *_odd_leases()]
+    return [
+        *_tally_is_off(),
+        *_letters_miscounted(),
+        *_letters_without_family(),
+        *_letters_astray(),
+        *_moves_without_record(),
+        *_odd_leases(),
+    ]
 
 
 def _tally_is_off() -> list[str]:
@@ -23,6 +31,20 @@ def _tally_is_off() -> list[str]:
     rows = PendingOperation.objects.annotate(archived=Q(archived_at__isnull=False))
     real = Counter({tuple(where): n for *where, n in rows.values_list(*place).annotate(n=Count("pk"))})
     return [] if tally == real else [f"the tally says {tally}, the rows say {real}"]
+
+
+def _letters_miscounted() -> list[str]:
+    place = ("status", "fingerprint", "title", "error_type", "entity_type", "service", "tenant")
+    told = LetterTally.objects.order_by().values_list(*place).annotate(n=Sum("change"))
+    tally = Counter({tuple(where): n for *where, n in told if n})
+    letters = DeadLetter.objects.order_by().values_list(*place).annotate(n=Count("pk"))
+    real = Counter({tuple(where): n for *where, n in letters})
+    return [] if tally == real else [f"the tally of dead letters says {tally}, the rows say {real}"]
+
+
+def _letters_without_family() -> list[str]:
+    orphans = DeadLetter.objects.exclude(fingerprint__in=FailureFamily.objects.values("fingerprint"))
+    return [f"{letter} is in no family" for letter in orphans]
 
 
 def _letters_astray() -> list[str]:
