@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id
-from apps.actions.verbs import Acted, Given, Verb
+from apps.actions.verbs import Acted, Given, Verb, Words
 
 
 class Pausable(Acted):
@@ -22,10 +22,22 @@ class Pausable(Acted):
         abstract = True
 
 
-PAUSED = {"paused_at": Now(), "paused_reason": Given("reason"), "paused_until": Given("until")}
-"""What `pause` writes."""
-RESUMED = {"paused_at": None, "paused_reason": "", "paused_until": None}
-"""What `resume` writes."""
+def pausing(help: Words) -> Verb:
+    """Return the verb that holds a row, until a moment or until somebody resumes it."""
+    return Verb(
+        _("Pause"),
+        sources=["active"],
+        target="paused",
+        sets={"paused_at": Now(), "paused_reason": Given("reason"), "paused_until": Given("until")},
+        asks=["reason", "until"],
+        help=help,
+    )
+
+
+def resuming(help: Words) -> Verb:
+    """Return the verb that lets a held row go on."""
+    sets = {"paused_at": None, "paused_reason": "", "paused_until": None}
+    return Verb(_("Resume"), sources=["paused"], target="active", sets=sets, help=help)
 
 
 class Queue(Pausable):
@@ -53,21 +65,8 @@ class Queue(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
-    pause = Verb(
-        _("Pause"),
-        sources=[Status.ACTIVE],
-        target=Status.PAUSED,
-        sets=PAUSED,
-        asks=["reason", "until"],
-        help=_("Hold the queue: work is still taken in and waits. It survives every restart."),
-    )
-    resume = Verb(
-        _("Resume"),
-        sources=[Status.PAUSED],
-        target=Status.ACTIVE,
-        sets=RESUMED,
-        help=_("Let workers take from the queue again."),
-    )
+    pause = pausing(_("Hold the queue: work is still taken in and waits. It survives every restart."))
+    resume = resuming(_("Let workers take from the queue again."))
 
     class Meta:
         verbose_name = _("queue")
@@ -100,21 +99,8 @@ class Tenant(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
-    pause = Verb(
-        _("Pause"),
-        sources=[Status.ACTIVE],
-        target=Status.PAUSED,
-        sets=PAUSED,
-        asks=["reason", "until"],
-        help=_("Hold this tenant's work: it is still taken in and waits."),
-    )
-    resume = Verb(
-        _("Resume"),
-        sources=[Status.PAUSED],
-        target=Status.ACTIVE,
-        sets=RESUMED,
-        help=_("Carry this tenant's work again."),
-    )
+    pause = pausing(_("Hold this tenant's work: it is still taken in and waits."))
+    resume = resuming(_("Carry this tenant's work again."))
 
     class Meta:
         verbose_name = _("tenant")

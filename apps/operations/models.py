@@ -7,26 +7,31 @@ from django.db.models.functions import Now, Random, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from apps.actions.leases import RELEASED, Leased
 from apps.actions.models import new_id, short
 from apps.actions.verbs import FormVerb, Given, Step, Verb
+from apps.deadletters.failing import (
+    ARCHIVED,
+    FORGOTTEN,
+    POISON,
+    WHY,
+    Failing,
+    already_due,
+    archiving,
+    giving_up_on_silence,
+    rescuing,
+    restoring,
+)
 from apps.deadletters.failures import FailureClass
 from apps.integrations.models import IntegrationEvent, MappingVersion, Service
 from apps.jobs.models import Queue, Tenant
 
-ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 AMBIGUOUS = (
     Q(status="failed", failure_class=FailureClass.AMBIGUOUS),
     _("outcome unknown: check the far end first, then resolve it, send it again or archive it"),
 )
-DUE = (
-    # Of two who retry at once the later statement may have begun first: by its clock the other's `due_at` is to come.
-    Q(status="pending") & (Q(due_at__lte=Now()) | Q(due_at__lte=F("updated_at"))),
-    _("already due"),
-)
 
 
-class PendingOperation(Leased):
+class PendingOperation(Failing):
     """A change that must reach a service (S0-2). Its id is its idempotency key: it never changes."""
 
     class Status(models.TextChoices):
@@ -59,7 +64,6 @@ class PendingOperation(Leased):
         "failed_since": "failed_at__gte",
     }
     searches = ("last_error__icontains", "entity_id", "remote_id")
-    live_rows = Q(archived_at__isnull=True)
     taken_in = True
     settles = {"confirmed": Q(status="completed"), "failed_again": Q(status="failed")}
     foresees = "apps.operations.foresight.foreseen"
@@ -125,25 +129,14 @@ class PendingOperation(Leased):
     traceparent = models.CharField(max_length=55, blank=True, default="", editable=False)
     """Where it comes from; each call for it is a span of that trace."""
 
-    due_at = models.DateTimeField(_("due at"), db_default=Now())
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
-    """Counted when an outcome is written, not when the row is claimed."""
     max_retries = models.PositiveSmallIntegerField(_("attempts before it is given up"), default=10)
     called_at = models.DateTimeField(_("called at"), null=True, blank=True)
     """Stamped just before a call that may not be repeated: after a crash it says that the far end may have acted."""
     last_attempt_at = models.DateTimeField(_("last attempt"), null=True, blank=True)
-    failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass, blank=True, default="")
-    error_type = models.CharField(_("error type"), max_length=100, blank=True, default="")
-    last_error = models.TextField(_("last error"), blank=True, default="")
-    error_fields = models.JSONField(_("errors by field"), default=dict, blank=True)
     completed_at = models.DateTimeField(_("completed at"), null=True, blank=True)
-    failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
     remote_id = models.CharField(_("id at the service"), max_length=200, blank=True, default="")
     remote_url = models.CharField(_("address at the service"), max_length=500, blank=True, default="")
     result = models.JSONField(_("answer of the service"), null=True, blank=True)
-    resolution_note = models.TextField(_("how it was settled"), blank=True, default="")
-    archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
-    archive_reason = models.TextField(_("archived because"), blank=True, default="")
 
     confirm_asked_at = models.DateTimeField(null=True, editable=False)
     confirmed_at = models.DateTimeField(_("looked up at"), null=True, blank=True)
@@ -158,7 +151,7 @@ class PendingOperation(Leased):
         sources=[Status.FAILED, Status.PENDING],
         unless=[
             ARCHIVED,
-            DUE,
+            already_due(Status.PENDING),
             AMBIGUOUS,
         ],
         target=Status.PENDING,
@@ -179,10 +172,7 @@ class PendingOperation(Leased):
             "due_at": Now(),
             "attempts": 0,
             "crashes": 0,
-            "failure_class": "",
-            "error_type": "",
-            "last_error": "",
-            "error_fields": {},
+            **FORGOTTEN,
         },
         then="apps.deadletters.inbox.retried",
         paced=True,
@@ -212,23 +202,10 @@ class PendingOperation(Leased):
         then="apps.deadletters.inbox.resolved",
         help=_("Say that it is settled: it happened, or was done by other means. Nothing is sent."),
     )
-    archive = Verb(
-        _("Archive"),
-        sources=[Status.FAILED],
-        unless=[(Q(archived_at__isnull=False), _("archived already"))],
-        sets={"archived_at": Now(), "archive_reason": Given("reason")},
-        asks=["reason"],
-        then="apps.deadletters.inbox.archived",
-        help=_("Put it away without sending it. It leaves counts, thresholds and bulk verbs until it is restored."),
+    archive = archiving(
+        _("Put it away without sending it. It leaves counts, thresholds and bulk verbs until it is restored.")
     )
-    restore = Verb(
-        _("Restore"),
-        sources=[Status.FAILED],
-        unless=[(Q(archived_at__isnull=True), _("not archived"))],
-        sets={"archived_at": None, "archive_reason": ""},
-        then="apps.deadletters.inbox.restored",
-        help=_("Bring an archived operation back among the failed ones."),
-    )
+    restore = restoring(_("Bring an archived operation back among the failed ones."))
     cancel = Verb(
         _("Cancel"),
         sources=[Status.PENDING],
@@ -270,10 +247,7 @@ class PendingOperation(Leased):
             "attempts": F("attempts") + 1,
             "last_attempt_at": Now(),
             "completed_at": Now(),
-            "failure_class": "",
-            "error_type": "",
-            "last_error": "",
-            "error_fields": {},
+            **FORGOTTEN,
             "remote_id": Given("remote_id"),
             "remote_url": Given("remote_url"),
             "result": Given("result"),
@@ -296,9 +270,7 @@ class PendingOperation(Leased):
                 When(Given("in_doubt", models.BooleanField()), then=F("called_at")),
                 default=Given("called_at", models.DateTimeField()),
             ),
-            "failure_class": Given("failure_class"),
-            "error_type": Given("error_type"),
-            "last_error": Given("last_error"),
+            **WHY,
             "error_fields": Given("error_fields"),
         },
     )
@@ -313,50 +285,17 @@ class PendingOperation(Leased):
             "attempts": F("attempts") + Given("used", models.IntegerField()),
             "last_attempt_at": Now(),
             "failed_at": Now(),
-            "failure_class": Given("failure_class"),
-            "error_type": Given("error_type"),
-            "last_error": Given("last_error"),
+            **WHY,
             "error_fields": Given("error_fields"),
         },
         then="apps.deadletters.inbox.opened",
     )
     """Given up: its dead letter opens in the same transaction."""
-    rescue = Step(
-        _("Rescue"),
-        sources=[Status.PROCESSING],
-        target=Status.PENDING,
-        sets={**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()},
-    )
+    rescue = rescuing(Status.PENDING)
     """Its worker fell silent. The call may have gone out: the connector's key, or a look, stands against a double."""
-    doubt = Step(
-        _("Rescue"),
-        sources=[Status.PROCESSING],
-        target=Status.FAILED,
-        sets={
-            **RELEASED,
-            "crashes": F("crashes") + 1,
-            "failed_at": Now(),
-            "failure_class": FailureClass.AMBIGUOUS,
-            "error_type": "worker_lost",
-            "last_error": Given("last_error"),
-        },
-        then="apps.deadletters.inbox.opened",
-    )
+    doubt = giving_up_on_silence(failure_class=FailureClass.AMBIGUOUS, error_type="worker_lost")
     """Its worker fell silent in a call that nobody can ask about: a person decides."""
-    bury = Step(
-        _("Rescue"),
-        sources=[Status.PROCESSING],
-        target=Status.FAILED,
-        sets={
-            **RELEASED,
-            "crashes": F("crashes") + 1,
-            "failed_at": Now(),
-            "failure_class": FailureClass.POISON,
-            "error_type": "poison",
-            "last_error": Given("last_error"),
-        },
-        then="apps.deadletters.inbox.opened",
-    )
+    bury = giving_up_on_silence(**POISON)
     """It took its worker down for the fourth time."""
 
     class Meta:

@@ -11,10 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id
-from apps.actions.verbs import Verb
 from apps.integrations.mapping import LONGEST, WrongExpression, check_expression
 from apps.integrations.models.service import Service
-from apps.jobs.models import PAUSED, RESUMED, Pausable, Queue, Tenant
+from apps.jobs.models import Pausable, Queue, Tenant, pausing, resuming
 
 PATTERN = RegexValidator(
     r"\A(?:[\w.:/-]+\*?|\*)\Z", _("Give a type such as lead.created, or a beginning and a star: lead.*")
@@ -106,21 +105,8 @@ class Endpoint(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
-    pause = Verb(
-        _("Pause"),
-        sources=[Status.ACTIVE],
-        target=Status.PAUSED,
-        sets=PAUSED,
-        asks=["reason", "until"],
-        help=_("Make nothing of its events. They are kept, and can be replayed once it is resumed."),
-    )
-    resume = Verb(
-        _("Resume"),
-        sources=[Status.PAUSED],
-        target=Status.ACTIVE,
-        sets=RESUMED,
-        help=_("Make operations of its events again."),
-    )
+    pause = pausing(_("Make nothing of its events. They are kept, and can be replayed once it is resumed."))
+    resume = resuming(_("Make operations of its events again."))
 
     class Meta:
         verbose_name = _("endpoint")

@@ -1,8 +1,5 @@
 """Events: what other systems tell us, as they told it, and the sources they come from."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -11,11 +8,22 @@ from django.db.models.functions import Now, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from apps.actions.leases import RELEASED, Leased
 from apps.actions.models import new_id, short
 from apps.actions.verbs import Given, Step, Verb
+from apps.deadletters.failing import (
+    ARCHIVED,
+    FORGOTTEN,
+    POISON,
+    WHY,
+    Failing,
+    already_due,
+    archiving,
+    giving_up_on_silence,
+    rescuing,
+    restoring,
+)
 from apps.deadletters.failures import FailureClass
-from apps.jobs.models import PAUSED, RESUMED, Pausable
+from apps.jobs.models import Pausable, pausing, resuming
 
 ATTEMPTS = 5
 UNREADABLE = "unreadable"
@@ -113,21 +121,8 @@ class EventSource(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
-    pause = Verb(
-        _("Pause"),
-        sources=[Status.ACTIVE],
-        target=Status.PAUSED,
-        sets=PAUSED,
-        asks=["reason", "until"],
-        help=_("Hold what this source sends: its events are still taken in and answered, and wait."),
-    )
-    resume = Verb(
-        _("Resume"),
-        sources=[Status.PAUSED],
-        target=Status.ACTIVE,
-        sets=RESUMED,
-        help=_("Process its events again, those that waited first."),
-    )
+    pause = pausing(_("Hold what this source sends: its events are still taken in and answered, and wait."))
+    resume = resuming(_("Process its events again, those that waited first."))
 
     class Meta:
         verbose_name = _("event source")
@@ -175,13 +170,10 @@ class SourceRefusal(models.Model):
         return f"{self.source_id} {self.reason} {self.count}"
 
 
-FORGOTTEN: Mapping[str, Any] = {"failure_class": "", "error_type": "", "last_error": "", "error_fields": {}}
-"""What a success writes over earlier failures."""
-ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 LOST = (Q(error_type=UNREADABLE), _("not readable: only the sender can send it again"))
 
 
-class IntegrationEvent(Leased):
+class IntegrationEvent(Failing):
     """Something another system told us, kept as it came; its source and event id are its double key (S1-110)."""
 
     class Status(models.TextChoices):
@@ -235,7 +227,6 @@ class IntegrationEvent(Leased):
         "before": "received_at__lt",
     }
     searches = ("last_error__icontains", "event_id", "subject")
-    live_rows = Q(archived_at__isnull=True)
     made_at = "received_at"
     heavy = ("body", "data", "headers")
     taken_in = True
@@ -285,27 +276,17 @@ class IntegrationEvent(Leased):
     duplicates = models.PositiveIntegerField(_("duplicates"), default=0)
     duplicate_at = models.DateTimeField(_("last duplicate"), null=True, blank=True)
 
-    due_at = models.DateTimeField(_("due at"), db_default=Now())
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
     max_retries = models.PositiveSmallIntegerField(_("attempts before it is given up"), default=ATTEMPTS)
     anew = models.BooleanField(default=False, editable=False)
     """A person wants its operations made again, though earlier ones stand."""
     outcome = models.CharField(_("became"), max_length=20, choices=Outcome, default=Outcome.NONE, blank=True)
-    failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass, blank=True, default="")
-    error_type = models.CharField(_("error type"), max_length=100, blank=True, default="")
-    last_error = models.TextField(_("last error"), blank=True, default="")
-    error_fields = models.JSONField(_("errors by field"), default=dict, blank=True)
     processed_at = models.DateTimeField(_("processed at"), null=True, blank=True)
-    failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
-    resolution_note = models.TextField(_("how it was settled"), blank=True, default="")
-    archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
-    archive_reason = models.TextField(_("archived because"), blank=True, default="")
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
     replay = Verb(
         _("Replay"),
         sources=[Status.FAILED, Status.PROCESSED, Status.RECEIVED],
-        unless=[ARCHIVED, LOST, (Q(status=Status.RECEIVED, due_at__lte=Now()), _("already due"))],
+        unless=[ARCHIVED, LOST, already_due(Status.RECEIVED)],
         target=Status.RECEIVED,
         sets={"due_at": Now(), "attempts": 0, "crashes": 0},
         then="apps.deadletters.inbox.retried",
@@ -339,23 +320,8 @@ class IntegrationEvent(Leased):
         then="apps.deadletters.inbox.resolved",
         help=_("Say that it is settled by other means. Nothing is made of it."),
     )
-    archive = Verb(
-        _("Archive"),
-        sources=[Status.FAILED],
-        unless=[(Q(archived_at__isnull=False), _("archived already"))],
-        sets={"archived_at": Now(), "archive_reason": Given("reason")},
-        asks=["reason"],
-        then="apps.deadletters.inbox.archived",
-        help=_("Put it away unprocessed. It leaves counts, thresholds and bulk verbs until it is restored."),
-    )
-    restore = Verb(
-        _("Restore"),
-        sources=[Status.FAILED],
-        unless=[(Q(archived_at__isnull=True), _("not archived"))],
-        sets={"archived_at": None, "archive_reason": ""},
-        then="apps.deadletters.inbox.restored",
-        help=_("Bring an archived event back among the failed ones."),
-    )
+    archive = archiving(_("Put it away unprocessed. It leaves counts, thresholds and bulk verbs until it is restored."))
+    restore = restoring(_("Bring an archived event back among the failed ones."))
 
     claim = Step(_("Claim"), sources=[Status.RECEIVED], target=Status.PROCESSING)
     """A worker takes it under a lease and a token."""
@@ -380,9 +346,7 @@ class IntegrationEvent(Leased):
         sets={
             "attempts": F("attempts") + 1,
             "due_at": Now() + Given("wait", models.DurationField()),
-            "failure_class": Given("failure_class"),
-            "error_type": Given("error_type"),
-            "last_error": Given("last_error"),
+            **WHY,
         },
     )
     """Not this time: due again after a wait that doubles."""
@@ -394,9 +358,7 @@ class IntegrationEvent(Leased):
             "attempts": F("attempts") + 1,
             "failed_at": Now(),
             "anew": False,
-            "failure_class": Given("failure_class"),
-            "error_type": Given("error_type"),
-            "last_error": Given("last_error"),
+            **WHY,
             "error_fields": Given("error_fields"),
         },
         then="apps.deadletters.inbox.opened",
@@ -415,27 +377,9 @@ class IntegrationEvent(Leased):
         then="apps.deadletters.inbox.opened",
     )
     """It cannot be read: failed as it comes in, in the transaction that stores it."""
-    rescue = Step(
-        _("Rescue"),
-        sources=[Status.PROCESSING],
-        target=Status.RECEIVED,
-        sets={**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()},
-    )
+    rescue = rescuing(Status.RECEIVED)
     """Its worker fell silent. Nothing was made of it: what it becomes commits with its end."""
-    bury = Step(
-        _("Rescue"),
-        sources=[Status.PROCESSING],
-        target=Status.FAILED,
-        sets={
-            **RELEASED,
-            "crashes": F("crashes") + 1,
-            "failed_at": Now(),
-            "failure_class": FailureClass.POISON,
-            "error_type": "poison",
-            "last_error": Given("last_error"),
-        },
-        then="apps.deadletters.inbox.opened",
-    )
+    bury = giving_up_on_silence(**POISON)
     """It took its worker down for the fourth time."""
 
     class Meta:

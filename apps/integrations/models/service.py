@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.actions.models import new_id
 from apps.actions.verbs import Acted, Given, Step, Verb
-from apps.jobs.models import PAUSED, RESUMED, Pausable
+from apps.jobs.models import Pausable, pausing, resuming
 
 
 class Service(Pausable):
@@ -90,21 +90,8 @@ class Service(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
-    pause = Verb(
-        _("Pause"),
-        sources=[Status.ACTIVE],
-        target=Status.PAUSED,
-        sets=PAUSED,
-        asks=["reason", "until"],
-        help=_("Send it nothing, for maintenance. Work for it is kept and waits; no attempt is used."),
-    )
-    resume = Verb(
-        _("Resume"),
-        sources=[Status.PAUSED],
-        target=Status.ACTIVE,
-        sets=RESUMED,
-        help=_("Send to it again."),
-    )
+    pause = pausing(_("Send it nothing, for maintenance. Work for it is kept and waits; no attempt is used."))
+    resume = resuming(_("Send to it again."))
     probe = Verb(
         _("Probe"),
         sets={"probe_asked_at": Now()},

@@ -1,0 +1,96 @@
+"""What each kind of work has in common that may be given up on: when it is due, why it failed, and the verbs that settle it."""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+from apps.actions.leases import RELEASED, Leased
+from apps.actions.verbs import Given, Step, Verb, Words
+from apps.deadletters.failures import FailureClass
+
+FAILED = "failed"
+"""The state of work that was given up on, whatever its kind."""
+PROCESSING = "processing"
+
+ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
+WHY = {name: Given(name) for name in ("failure_class", "error_type", "last_error")}
+"""What a failure writes."""
+FORGOTTEN: dict[str, Any] = {"failure_class": "", "error_type": "", "last_error": "", "error_fields": {}}
+"""What a success, or a new beginning, writes over earlier failures."""
+
+
+class Failing(Leased):
+    """Work that is tried until it is done or given up on, and then waits for a person as a dead letter."""
+
+    live_rows = Q(archived_at__isnull=True)
+
+    due_at = models.DateTimeField(_("due at"), db_default=Now())
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    """Counted when an outcome is written, not when the row is claimed."""
+    failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass, blank=True, default="")
+    error_type = models.CharField(_("error type"), max_length=100, blank=True, default="")
+    last_error = models.TextField(_("last error"), blank=True, default="")
+    error_fields = models.JSONField(_("errors by field"), default=dict, blank=True)
+    failed_at = models.DateTimeField(_("failed at"), null=True, blank=True)
+    resolution_note = models.TextField(_("how it was settled"), blank=True, default="")
+    archived_at = models.DateTimeField(_("archived at"), null=True, blank=True)
+    archive_reason = models.TextField(_("archived because"), blank=True, default="")
+
+    class Meta:
+        abstract = True
+
+
+def already_due(waiting: str) -> tuple[Q, Words]:
+    """Return what refuses to send on its way what waits in this state and is due."""
+    # Of two who retry at once the later statement may have begun first: by its clock the other's `due_at` is to come.
+    return Q(status=waiting) & (Q(due_at__lte=Now()) | Q(due_at__lte=F("updated_at"))), _("already due")
+
+
+def archiving(help: Words) -> Verb:
+    """Return the verb that puts away what was given up on."""
+    return Verb(
+        _("Archive"),
+        sources=[FAILED],
+        unless=[(Q(archived_at__isnull=False), _("archived already"))],
+        sets={"archived_at": Now(), "archive_reason": Given("reason")},
+        asks=["reason"],
+        then="apps.deadletters.inbox.archived",
+        help=help,
+    )
+
+
+def restoring(help: Words) -> Verb:
+    """Return the verb that brings back what was put away."""
+    return Verb(
+        _("Restore"),
+        sources=[FAILED],
+        unless=[(Q(archived_at__isnull=True), _("not archived"))],
+        sets={"archived_at": None, "archive_reason": ""},
+        then="apps.deadletters.inbox.restored",
+        help=help,
+    )
+
+
+def rescuing(waiting: str) -> Step:
+    """Return the step that takes work back from a worker that fell silent; it waits again, due now."""
+    sets = {**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()}
+    return Step(_("Rescue"), sources=[PROCESSING], target=waiting, sets=sets)
+
+
+def giving_up_on_silence(**why: Any) -> Step:
+    """Return the step that gives up on work whose worker fell silent; `why` is its failure class and error type."""
+    told = {"failed_at": Now(), "last_error": Given("last_error"), **why}
+    return Step(
+        _("Rescue"),
+        sources=[PROCESSING],
+        target=FAILED,
+        sets={**RELEASED, "crashes": F("crashes") + 1, **told},
+        then="apps.deadletters.inbox.opened",
+    )
+
+
+POISON = {"failure_class": FailureClass.POISON, "error_type": "poison"}
+"""Why work is given up on that took its workers down."""
