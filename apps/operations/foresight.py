@@ -26,7 +26,7 @@ from apps.operations.models import PendingOperation, Tally
 
 NAMED = 5
 """So many types and tenants are named; the others are counted together."""
-LOOKED_AT = 1000
+LOOKED_AT = 500
 """Newer operations for the same entity are looked for behind so many of the oldest rows."""
 
 
