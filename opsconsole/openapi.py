@@ -78,7 +78,7 @@ def _link(path: str, calls: Told, paths: Told) -> None:
         led = [(each, row) for each in of_one] or ([(run, "$response.body#/action_run")] if method == "post" else [])
         links = {each["operationId"]: _lead(each, place) for each, place in led}
         for status, answer in call["responses"].items():
-            if links and status in ("200", "202"):
+            if links and str(status) in ("200", "202"):
                 answer["links"] = links
 
 
