@@ -67,7 +67,7 @@ class EventSourceAdmin(PausedColumns, PolicyAdmin[EventSource]):
         lead = _("Paused: %(reason)s") % {"reason": row.paused_reason} if row.paused_at else ""
         return super().told(request, row) | {"lead": lead, "refusals": doors.refusals_of(row)}
 
-    @admin.display(description=gettext_lazy("door"))
+    @admin.display(description=gettext_lazy("address of its door"))
     def door(self, row: EventSource) -> str:
         if not row.slug:
             return NOTHING
@@ -107,7 +107,7 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
     list_select_related = ("source",)
     search_help_text = gettext_lazy("Words of the error, the event's own id, its subject, or our id.")
     fieldsets = (
-        (None, {"fields": ("became", "outcome_word", "error", "failure", "by_field", "settled", "letter")}),
+        (None, {"fields": ("became", "error", "failure", "by_field", "settled", "letter")}),
         (
             gettext_lazy("What it is"),
             {"fields": ("event_type", "source", "subject", "event_id", "happened", "came", "trace_id", "id")},
@@ -160,7 +160,7 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
 
     @admin.display(description=gettext_lazy("proof"))
     def proof_word(self, row: IntegrationEvent) -> SafeString:
-        state = "failed" if row.proof == IntegrationEvent.Proof.UNSIGNED else "completed"
+        state = "warning" if row.proof == IntegrationEvent.Proof.UNSIGNED else "completed"
         return badge(state, row.get_proof_display())
 
     @admin.display(description=gettext_lazy("received"))
@@ -191,10 +191,6 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
         told = ((_url_of(one), one.name, badge(one.status, one.status_word)) for one in made)
         shown = format_html_join("", '<div><a href="{}">{}</a> {}</div>', told)
         return shown or (str(row.get_outcome_display()) if row.outcome else NOTHING)
-
-    @admin.display(description=gettext_lazy("decided"))
-    def outcome_word(self, row: IntegrationEvent) -> str:
-        return str(row.get_outcome_display())
 
     @admin.display(description=gettext_lazy("size"))
     def size(self, row: IntegrationEvent) -> str:

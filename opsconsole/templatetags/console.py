@@ -46,6 +46,11 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
             "integrations.view_integrationevent",
         ),
         (gettext_lazy("Endpoints"), "admin:integrations_endpoint_changelist", "integrations.view_endpoint"),
+        (
+            gettext_lazy("Event sources"),
+            "admin:integrations_eventsource_changelist",
+            "integrations.view_eventsource",
+        ),
         (gettext_lazy("Jobs"), "admin:jobs_job_changelist", "jobs.view_job"),
         (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
     ],
