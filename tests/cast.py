@@ -15,6 +15,8 @@ from apps.operations.models import PendingOperation
 
 ROOT = Actor(door=Door.COMMAND, name="root", grants=None)
 """Whoever holds the machine: may everything."""
+AT_ONCE = 1000
+"""As many as workers never end in one transaction, which the database would break off."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def give_up(
     """Send operations and give them up as a worker does: each leaves a dead letter."""
     token, keys = take(operations)
     why = {"failure_class": failure_class, "error_type": error_type, "last_error": last_error, "error_fields": {}}
-    leases.finish(PendingOperation.fail, {key: {"used": 1, **why} for key in keys}, token)
+    for first in range(0, len(keys), AT_ONCE):
+        leases.finish(PendingOperation.fail, {key: {"used": 1, **why} for key in keys[first : first + AT_ONCE]}, token)
     return refreshed(operations)
 
 
