@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.actions.running import database_now
 from apps.integrations.models import Service
-from opsconsole.demo import company, endpoints, failures, history
+from opsconsole.demo import company, endpoints, events, failures, history
 
 OPERATIONS = 5000
 HOUR = dt.timedelta(hours=1)
@@ -36,6 +36,7 @@ def seed(operations: int = OPERATIONS) -> None:
         failures.leave_unanswered(made, now - 2 * HOUR, random)
         failures.refuse_stage(made, _refused_at(stage_lost_at, now, random), random)
         failures.rotate_token(made, token_lost_at, random)
+        events.make_day(now, random)
         company.slow_down()
 
 
