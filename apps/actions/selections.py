@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
 from django.db.models import DateTimeField, Q, UUIDField
 from django.utils.dateparse import parse_date, parse_datetime
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -112,7 +113,7 @@ class Selection:
             }
         if not self.filters:
             return _("all %(plural)s") % {"plural": plural}
-        told = ", ".join(_words(word, value) for word, value in self.filters.items())
+        told = ", ".join(_words(self.model, word, value) for word, value in self.filters.items())
         return _("%(plural)s with %(filter)s") % {"plural": plural, "filter": told}
 
 
@@ -208,7 +209,10 @@ def _of_run(model: type[Acted], value: str) -> Q:
     return Q(pk__in=items.order_by().values("object_id"))
 
 
-def _words(word: str, value: str) -> str:
+def _words(model: type[Acted], word: str, value: str) -> str:
+    if word in model.spelled:
+        spell = import_string(model.spelled[word])
+        return f"{word} = {', '.join(spell(part) for part in value.split(','))}"
     if word != OF_RUN:
         return f"{word} = {value}"
     key, outcome = _run_and_outcome(value)

@@ -241,6 +241,10 @@ class Acted(models.Model):
     """The words of a filter, in a URL, an API body or a command, and the lookup each stands for. A lookup that ends in
     `__isnull` takes yes and no, and reads them as "is there"."""
 
+    spelled: ClassVar[Mapping[str, str]] = {}
+    """Words of a filter whose values say nothing to a person (a digest, a key), each with the dotted path of a function
+    `(value) -> str` that does: selections name themselves by it."""
+
     searches: ClassVar[Sequence[str]] = ()
     """The lookups that a search text (`q`) is tried against."""
 

@@ -16,6 +16,7 @@ from apps.deadletters import backlog
 from apps.deadletters.models import DeadLetter, FailureFamily
 
 CAUSES_SHOWN = 20
+FINGERPRINT_SHOWN = 8
 
 _waiting = DeadLetter.objects.filter(status=DeadLetter.Status.UNRESOLVED)
 _its = _waiting.filter(fingerprint=OuterRef("fingerprint"))
@@ -86,6 +87,12 @@ def worked_last_time(family: FailureFamily) -> ActionRun | None:
     ended = runs.filter(status=ActionRun.Status.FINISHED, confirmed__gt=0)
     found: ActionRun | None = ended.order_by("-id").first()
     return found
+
+
+def called(fingerprint: str) -> str:
+    """Return what a family is called, for those who read of a selection by its fingerprint."""
+    family = FailureFamily.objects.filter(fingerprint=fingerprint).first()
+    return str(family) if family else fingerprint[:FINGERPRINT_SHOWN]
 
 
 def _asked_for(family: FailureFamily) -> Iterable[str]:

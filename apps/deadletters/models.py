@@ -63,6 +63,7 @@ class DeadLetter(Acted):
         "since": "opened_at__gte",
         "before": "opened_at__lt",
     }
+    spelled = {"family": "apps.deadletters.causes.called"}
     searches = ("words__icontains", "source_id")
     live_rows = ~Q(status="archived")
     settles = {"confirmed": Q(status="resolved"), "failed_again": Q(status="unresolved")}
@@ -234,6 +235,7 @@ class FailureFamily(Acted):
         "family": "fingerprint",
         "since": "first_seen_at__gte",
     }
+    spelled = {"family": "apps.deadletters.causes.called"}
     searches = ("message__icontains",)
     annotated = True
 

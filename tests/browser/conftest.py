@@ -1,8 +1,10 @@
 """Chromium on the live server. A missing browser fails these tests; they run last, for Playwright keeps a loop running."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +16,9 @@ from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_play
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from tests.opsconsole.machine import Machine, machine
+
+READY = "Ctrl-C stops everything"
 CHROMIUM = os.environ.get("OPS_CHROMIUM", "/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
@@ -92,6 +97,12 @@ def told(rule: dict[str, Any]) -> str:
     return f"{rule['id']}: {nodes}"
 
 
+def keep(page: Page, name: str, *, whole: bool = True) -> None:
+    """Leave a picture where OPS_SCREENSHOTS says; `make screenshots` makes those of the documents."""
+    if folder := os.environ.get("OPS_SCREENSHOTS"):
+        page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what stands in this folder, and put it last."""
     for item in items:
@@ -108,6 +119,15 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """What `make run` starts, once for all who look at it: each leaves its own failures behind, and the CRM whole."""
+    with machine(tmp_path_factory.mktemp("demo") / "data") as up:
+        up.hear(READY)
+        yield up
+        up.end(signal.SIGKILL)  # it leaves no orphan (test_up.py), and nobody waits for its workers
 
 
 @pytest.fixture(autouse=True)

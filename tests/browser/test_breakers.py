@@ -1,8 +1,6 @@
 """The page of a service and of its circuit breaker in each state, and the dashboard, as operators see them."""
 
 import datetime as dt
-import os
-from pathlib import Path
 
 import pytest
 from django.db.models.functions import Now
@@ -13,7 +11,7 @@ from apps.actions.running import run, step
 from apps.integrations import breakers
 from apps.integrations.models import CircuitBreaker, EventSource, IntegrationEvent, Service
 from apps.operations.models import Attempt
-from tests.browser.conftest import Look, Screen, audit
+from tests.browser.conftest import Look, Screen, audit, keep
 from tests.cast import ROOT, Company, complete
 from tests.contracts.world import one
 
@@ -68,19 +66,13 @@ def busy_company(company: Company) -> Company:
     return company
 
 
-def keep(screen: Screen, name: str, look: Look) -> None:
-    """Leave a picture where OPS_SCREENSHOTS says."""
-    if folder := os.environ.get("OPS_SCREENSHOTS"):
-        screen.page.screenshot(path=Path(folder) / f"{name}-{look}.png", full_page=True)
-
-
 @pytest.mark.parametrize("look", looks, ids=str)
 @pytest.mark.parametrize("state", STATES)
 def test_a_breaker_is_readable_in_each_state(screen: Screen, busy_company: Company, state: str, look: Look) -> None:
     breaker = CircuitBreaker.objects.get(service=busy_company.piperun)
     STATES[state](breaker)
     screen.open(reverse("admin:integrations_circuitbreaker_change", args=[breaker.pk]))
-    keep(screen, f"breaker-{state}", look)
+    keep(screen.page, f"breaker-{state}-{look}")
     audit(screen)
 
 
@@ -93,7 +85,7 @@ def test_the_dashboard_and_the_services_are_readable(
     page = screen.open(path)
     if "service" in path:
         page.goto(screen.base + reverse("admin:integrations_service_change", args=[busy_company.piperun.pk]))
-    keep(screen, path.strip("/").split("/")[-1], look)
+    keep(page, f"{path.strip('/').split('/')[-1]}-{look}")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") == 0
     audit(screen)
 

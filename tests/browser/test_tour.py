@@ -1,37 +1,26 @@
 """The first five minutes as a visitor has them: what `make run` starts, Chromium, and the guided strip pressed through."""
 
 import re
-import signal
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
 from tests.browser.conftest import Look, Screen, audit
-from tests.opsconsole.machine import Machine, machine
+from tests.opsconsole.machine import Machine
 
-READY = "Ctrl-C stops everything"
 LOOKS = [Look("dark", "pt-br", 390), Look("light", "pt-br", 390), Look("dark", "en"), Look("light", "en")]
 """The last is the visitor's own."""
 PATIENCE_MS = 60_000
 
 
 @pytest.fixture
-def company(tmp_path: Path) -> Iterator[Machine]:
-    with machine(tmp_path / "data") as up:
-        up.hear(READY)
-        yield up
-        up.end(signal.SIGKILL)  # it leaves no orphan (test_up.py), and nobody waits for its workers
-
-
-@pytest.fixture
-def visitor(company: Machine, chromium: Browser) -> Iterator[Screen]:
+def visitor(demo: Machine, chromium: Browser) -> Iterator[Screen]:
     context = chromium.new_context(reduced_motion="reduce")
-    screen = Screen(context.new_page(), f"http://localhost:{company.port}")
-    screen.page.goto(next(line for line in company.said if "/sign-in/" in line).split()[-1])
+    screen = Screen(context.new_page(), f"http://localhost:{demo.port}")
+    screen.page.goto(next(line for line in demo.said if "/sign-in/" in line).split()[-1])
     screen.page.get_by_role("button").click()
     yield screen
     context.close()
@@ -67,15 +56,15 @@ def number(found: Locator) -> int:
     return int(re.findall(r"\d+", found.inner_text())[0])
 
 
-def doubles(company: Machine) -> list[object]:
+def doubles(demo: Machine) -> list[object]:
     """Return what the far end has done twice."""
-    address = re.search(r"simulator at (\S+)", "".join(company.said))
+    address = re.search(r"simulator at (\S+)", "".join(demo.said))
     assert address
     ledger = requests.get(f"{address[1]}/__sim__/ledger", {"service": "piperun"}, timeout=30).json()
     return list(ledger["doubles"])
 
 
-def test_the_tour_leads_from_a_broken_crm_to_every_retry_confirmed(visitor: Screen, company: Machine) -> None:
+def test_the_tour_leads_from_a_broken_crm_to_every_retry_confirmed(visitor: Screen, demo: Machine) -> None:
     page = visitor.page
     step(page, "Break the CRM")
     look_closely(visitor)
@@ -97,7 +86,7 @@ def test_the_tour_leads_from_a_broken_crm_to_every_retry_confirmed(visitor: Scre
     look_closely(visitor)
     step(page, f"{count} of {count} confirmed")
     look_closely(visitor)
-    assert doubles(company) == []
+    assert doubles(demo) == []
     page.get_by_role("link", name="See the run").click()
     expect(page.locator("#run-live .stand")).to_have_text("finished")
     audit(visitor)
