@@ -98,9 +98,9 @@ class ServiceAdmin(PausedColumns, BreakerPages[Service]):
     formfield_overrides = {models.URLField: {"assume_scheme": "https"}}
     list_display = ("slug", "state", "breaker_state", "waiting", "hold", "probed", "row_verbs")
     list_select_related = ("breaker",)
-    readonly_fields = ("breaker_facts", "waiting", "hold", "probed", "secrets", "paused")
+    readonly_fields = ("secrets", "paused")
     fieldsets = (
-        (None, {"fields": ("breaker_facts", "waiting", "hold", "probed", "secrets", "paused")}),
+        (None, {"fields": ("secrets", "paused")}),
         (
             gettext_lazy("What it is"),
             {"fields": ("slug", "name", "aliases", "connector", "base_url", "credentials", "options")},
@@ -157,15 +157,6 @@ class ServiceAdmin(PausedColumns, BreakerPages[Service]):
     def breaker_state(self, row: Service) -> SafeString | None:
         breaker = getattr(row, "breaker", None)
         return badge(breaker.status, breaker.get_status_display()) if breaker else None
-
-    @admin.display(description=gettext_lazy("circuit breaker"))
-    def breaker_facts(self, row: Service) -> str:
-        breaker = getattr(row, "breaker", None)
-        if breaker is None:
-            return NOTHING
-        url = reverse("admin:integrations_circuitbreaker_change", args=[breaker.pk])
-        state = badge(breaker.status, breaker.get_status_display())
-        return format_html('{} {} <a href="{}">{}</a>', state, breaker.reason, url, _("thresholds and history"))
 
     @admin.display(description=gettext_lazy("waiting"))
     def waiting(self, row: Service) -> int:

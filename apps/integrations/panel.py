@@ -35,7 +35,7 @@ def panel(breaker: CircuitBreaker) -> Told:
     waiting, _oldest = backlogs("service").get(service.pk, (0, None))
     told = _outlook(breaker, waiting, hour, now)
     return {
-        "breaker": breaker,
+        "url": reverse("admin:integrations_circuitbreaker_change", args=[breaker.pk]),
         "status": breaker.status,
         "word": breaker.get_status_display(),
         "since": breaker.closed_at if breaker.status == CircuitBreaker.Status.CLOSED else breaker.opened_at,
@@ -54,6 +54,7 @@ def panel(breaker: CircuitBreaker) -> Told:
         "probe": _probe(breaker, now),
         "expect": _expect(breaker, told),
         "limits": _limits(service, now),
+        "last_probe": _last_probe(service),
         "watch": _told_watch(last_watch(breaker, now)),
     }
 
@@ -156,6 +157,16 @@ def _limits(service: Service, now: dt.datetime) -> list[tuple[str, str]]:
     if service.status == Service.Status.PAUSED:
         limits.append((_("Paused"), service.paused_reason))
     return limits
+
+
+def _last_probe(service: Service) -> Told | None:
+    """Return what came of the last probe; of one that is under way, that it is."""
+    if service.probe_asked_at and (service.probed_at is None or service.probed_at < service.probe_asked_at):
+        return {"words": _("asked, the answer is on its way")}
+    if service.probed_at is None:
+        return None
+    state, word = ("completed", _("answers")) if service.probe_ok else ("failed", _("fails"))
+    return {"state": state, "word": word, "words": service.probe_said, "at": service.probed_at}
 
 
 def _until(moment: dt.datetime, because: str) -> str:
