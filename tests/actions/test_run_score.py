@@ -23,6 +23,19 @@ def test_a_run_in_the_request_keeps_its_score_on_its_page(
     assert ">2</a></dd></div>" in page[page.index("confirmed") :]
 
 
+def test_the_rows_of_a_run_are_asked_for_until_it_is_over(
+    empty_company: Company, as_ana: Actor, ana: User, client: Client
+) -> None:
+    rows = empty_company.failed(2)
+    record = run(PendingOperation.retry, ticked(*rows), as_ana)
+    client.force_login(ana)
+    part = 'id="run-rows" hx-get='
+    assert part in client.get(record.get_absolute_url()).content.decode()
+    complete(rows)
+    pacing.watch()
+    assert part not in client.get(record.get_absolute_url()).content.decode()
+
+
 def test_rows_that_left_the_selection_meanwhile_are_told_apart() -> None:
     assert ActionRun(total=3, moved=1, refused=1, status=ActionRun.Status.WATCHING).slipped == 1
 

@@ -135,3 +135,12 @@ def test_a_wrong_owner_is_refused_on_the_form_with_a_sentence(page: Client, fami
     answer = page.post(f"{FAMILIES}verbs/acknowledge/?id={family.pk}", {"confirm": "yes", "owner": "nobody"})
     assert answer.status_code == 422
     assert "Nobody active is called nobody here." in answer.content.decode()
+
+
+def test_a_selection_of_a_family_bears_its_name(page: Client, family: FailureFamily) -> None:
+    address = f"{LETTERS}verbs/retry/?status=unresolved&family={family.fingerprint}"
+    assert page.get(address).context["selection_words"] == f"dead letters with family = {family}, status = unresolved"
+
+
+def test_a_selection_of_a_family_that_nobody_knows_names_the_start_of_its_fingerprint(db: None) -> None:
+    assert Selection.matching(DeadLetter, {"family": "0123456789abcdef"}).words() == "dead letters with family = 01234567"

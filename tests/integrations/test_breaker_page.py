@@ -187,6 +187,20 @@ def test_the_moving_part_is_asked_for_alone_and_changes_nothing(
     assert "<html" not in answer.content.decode()
 
 
+@pytest.mark.parametrize("half", ["service", "breaker"])
+def test_the_history_beside_it_moves_too(page: Client, breaker: CircuitBreaker, half: str) -> None:
+    row = breaker if half == "breaker" else breaker.service
+    assert 'id="breaker-history" hx-get=' in page.get(address(row)).content.decode()
+
+
+def test_the_last_probe_is_told_in_the_moving_part(page: Client, breaker: CircuitBreaker) -> None:
+    assert panel(page, breaker)["last_probe"] is None
+    Service.objects.filter(pk=breaker.service_id).update(probe_asked_at=Now())
+    assert panel(page, breaker)["last_probe"]["words"] == "asked, the answer is on its way"
+    Service.objects.filter(pk=breaker.service_id).update(probed_at=Now(), probe_ok=True)
+    assert panel(page, breaker)["last_probe"]["state"] == "completed"
+
+
 def test_the_moving_part_is_closed_to_who_may_not_look(client: Client, caio: User, breaker: CircuitBreaker) -> None:
     client.force_login(caio)
     answer = client.get(address(breaker), headers={"HX-Target": "breaker-live"})
