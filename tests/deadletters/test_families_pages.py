@@ -143,4 +143,6 @@ def test_a_selection_of_a_family_bears_its_name(page: Client, family: FailureFam
 
 
 def test_a_selection_of_a_family_that_nobody_knows_names_the_start_of_its_fingerprint(db: None) -> None:
-    assert Selection.matching(DeadLetter, {"family": "0123456789abcdef"}).words() == "dead letters with family = 01234567"
+    assert (
+        Selection.matching(DeadLetter, {"family": "0123456789abcdef"}).words() == "dead letters with family = 01234567"
+    )
