@@ -101,7 +101,7 @@ def _delivery_tiles(now: Overview) -> list[Told]:
             _("Delivered today"), today.sent, listed(OPERATIONS, status="completed", completed_since=since), "completed"
         ),
         _tile(_("Failed today"), today.failed, listed(OPERATIONS, status="failed", failed_since=since), "failed"),
-        {"label": _("Error rate of the deliveries"), "value": None, "words": percent(today.error_rate)},
+        {"label": _("Error rate"), "value": None, "words": percent(today.error_rate)},
     ]
 
 

@@ -1,4 +1,4 @@
-"""A day of events that were seen and wanted by no endpoint: pages viewed, newsletters joined, things said in passing."""
+"""A day of events that were seen and wanted by no endpoint, and the new leads of the hours after: those become deals."""
 
 import datetime as dt
 from random import Random
@@ -6,8 +6,10 @@ from typing import Any
 
 from django.db.models import F
 
+from apps.actions.models import new_id
 from apps.integrations import bodies, inbox, processing
 from apps.integrations.models import EventSource, IntegrationEvent
+from opsconsole.demo import wares
 from opsconsole.demo.history import moments_of_a_day
 from opsconsole.demo.past import id_at
 
@@ -31,17 +33,29 @@ def make_day(now: dt.datetime, random: Random) -> None:
     IntegrationEvent.objects.filter(processed_at__isnull=False).update(processed_at=took, updated_at=took)
 
 
+def tell_of_a_lead(random: Random) -> None:
+    """Let the site tell of a new lead, of which its endpoint makes a deal."""
+    lead, number = wares.lead(random), new_id()
+    source = EventSource.objects.get(slug="site")
+    inbox.take_in(
+        [_told(source, "lead.created", lead, id=number, event_id=str(number), subject=f"lead-{number.hex[-5:]}")]
+    )
+
+
 def _event(sources: dict[str, EventSource], number: int, at: dt.datetime, random: Random) -> IntegrationEvent:
     source, kind, data = random.choice(KINDS)
+    moments = dict.fromkeys(("occurred_at", "received_at", "due_at"), at)
+    return _told(sources[source], kind, data, id=id_at(at), event_id=f"demo-{number}", **moments)
+
+
+def _told(source: EventSource, kind: str, data: dict[str, Any], **columns: Any) -> IntegrationEvent:
     return IntegrationEvent(
-        id=id_at(at),
-        source=sources[source],
-        event_id=f"demo-{number}",
+        source=source,
         event_type=kind,
         data=data,
         body=bodies.written(data),
         content_type="application/json",
         proof=IntegrationEvent.Proof.KEY,
         sender="demo",
-        **dict.fromkeys(("occurred_at", "received_at", "due_at"), at),
+        **columns,
     )

@@ -12,11 +12,13 @@ from django.db import Error, connection, transaction
 from apps.actions.running import database_now
 from apps.actions.tasks import wake
 from apps.actions.verbs import Refused
+from apps.integrations.tasks import process_events
 from apps.operations.intake import Wanted, submit
 from apps.operations.models import PendingOperation
 from apps.operations.tasks import drain
 from opsconsole.demo import wares
 from opsconsole.demo.company import CRM, MESSAGES, played
+from opsconsole.demo.events import tell_of_a_lead
 from opsconsole.demo.history import busy
 
 log = logging.getLogger(__name__)
@@ -32,7 +34,7 @@ def keep_busy(stopped: threading.Event) -> None:
     while not stopped.wait(random.expovariate(MOST)):
         try:
             if may_work() and random.random() < _share_of_most():
-                hand_in_one(random)
+                tell_or_hand_in(random)
         except (Error, Refused) as error:
             log.warning("Nothing could be handed in: %s", error)
             connection.close()
@@ -42,6 +44,15 @@ def keep_busy(stopped: threading.Event) -> None:
 def may_work() -> bool:
     """Say whether the simulator plays both services that the traffic is for: a real one must get nothing of it."""
     return all(played(slug) for slug in (CRM, MESSAGES))
+
+
+def tell_or_hand_in(random: Random) -> None:
+    """Let the site tell of something, or hand in a piece of work."""
+    if random.random() < 0.1:
+        tell_of_a_lead(random)
+        transaction.on_commit(partial(wake, process_events))
+    else:
+        hand_in_one(random)
 
 
 def hand_in_one(random: Random) -> PendingOperation:

@@ -51,6 +51,19 @@ def deal(random: Random, stage: int | None = None) -> Piece:
     return Piece("deal.create", "deal", _number(random, "lead"), payload, "website")
 
 
+def lead(random: Random) -> dict[str, Any]:
+    """Return a new lead, in the words of the site's own form."""
+    product, price = random.choice(WARES)
+    interest = random.choice(("hot", "cold"))
+    return {
+        "product": product,
+        "name": random.choice(CUSTOMERS),
+        "value": price,
+        "interest": interest,
+        "origin": "site",
+    }
+
+
 def person(random: Random) -> Piece:
     """Return a new person."""
     name = f"{random.choice(FIRST)} {random.choice(LAST)}"

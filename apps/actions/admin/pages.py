@@ -11,8 +11,10 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME, ActionForm
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.options import ShowFacets
+from django.contrib.admin.widgets import AdminTextareaWidget
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
+from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
@@ -465,6 +467,8 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
 
 class PolicyAdmin(VerbAdmin[Noun]):
     """A noun whose columns are policy: an ordinary form by Django's own permissions, audited by its log, beside the verbs."""
+
+    formfield_overrides = {models.JSONField: {"widget": AdminTextareaWidget(attrs={"rows": 3})}}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Ask for Django's permission."""
