@@ -29,10 +29,14 @@ class Call:
 
 
 def require_all_known(request: HttpRequest, api: NinjaAPI) -> None:
-    """Raise `UnknownFilter` for a word in the address that the call does not read, `Invalid` for a body that it does not."""
+    """Raise `UnknownFilter` for a word in the address that the call does not read, or that stands twice; `Invalid` for a body."""
     call = _calls(api).get((str(request.method), _template(request)))
     if call is None:
         return
+    for word, values in request.GET.lists():
+        if len(values) > 1:
+            words = _("The word %(word)s stands %(times)s times in the address; one value is read.")
+            raise UnknownFilter(words % {"word": word[:80], "times": len(values)}, code="word_repeated")
     for word in () if call.filters else request.GET:
         if word not in call.words:
             hint = closest(word, call.words) if call.words else _("it takes none.")

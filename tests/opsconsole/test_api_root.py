@@ -147,3 +147,8 @@ def away(monkeypatch: pytest.MonkeyPatch) -> None:
     connection.close()
     settings: dict[str, Any] = connection.settings_dict
     monkeypatch.setitem(settings, "HOST", "/nowhere")
+
+
+@pytest.mark.parametrize("path", [LIST, "/api/dlq", f"{LIST}/list"])
+def test_a_word_that_stands_twice_in_the_address_is_refused(ana_api: Api, path: str) -> None:
+    assert "status stands 2 times" in problem(ana_api.get(f"{path}?status=failed&status="), 400)["detail"]
