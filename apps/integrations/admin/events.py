@@ -173,11 +173,11 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
 
     @admin.display(description=gettext_lazy("last error"))
     def error(self, row: IntegrationEvent) -> str:
-        return line(row.last_error)
+        return line(row.last_error) or NOTHING
 
     @admin.display(description=gettext_lazy("failure class"))
     def failure(self, row: IntegrationEvent) -> str:
-        return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word)
+        return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word) or NOTHING
 
     @admin.display(description=gettext_lazy("errors by field"))
     def by_field(self, row: IntegrationEvent) -> str:
