@@ -65,7 +65,15 @@ class WithPace(BaseModel):
 class WithReason(BaseModel):
     """A verb that needs a reason. It is the verb that refuses an empty one: in the same sentence on every face."""
 
-    model_config = ConfigDict(json_schema_extra={"required": ["reason"]})
+    # A dry run needs none yet.
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["reason"]},
+                {"required": ["dry_run"], "properties": {"dry_run": {"const": True}}},
+            ]
+        }
+    )
 
     reason: str = Field("", max_length=2000, description="Why.")
 

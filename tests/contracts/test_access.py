@@ -47,11 +47,12 @@ def sample(schema: dict[str, Any]) -> Any:
     """Return the least that a schema asks for."""
     if "$ref" in schema:
         return sample(SCHEMA["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+    if schema.get("type") == "object":
+        required = (schema.get("anyOf") or [schema])[0].get("required", ())
+        return {name: sample(schema["properties"][name]) for name in required}
     for word in ("allOf", "anyOf", "oneOf"):
         if word in schema:
             return sample(schema[word][0])
-    if schema.get("type") == "object":
-        return {name: sample(schema["properties"][name]) for name in schema.get("required", ())}
     if schema.get("type") == "array":
         return [sample(schema.get("items", {}))]
     if "enum" in schema:
