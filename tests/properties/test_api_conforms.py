@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import schemathesis
 from django.core.signals import request_finished, request_started
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, transaction
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import CHECKS
@@ -75,6 +75,12 @@ def test_every_call_answers_as_it_is_documented(mode: GenerationMode, key: dict[
 
 def test_calls_that_follow_one_another_answer_as_they_are_documented(key: dict[str, str]) -> None:
     class Story(SCHEMA.as_state_machine()):  # type: ignore[misc] # made from the documentation
+        def setup(self) -> None:  # each story begins with the same company, so that it can be told again
+            self.begun = transaction.savepoint()
+
+        def teardown(self) -> None:
+            transaction.savepoint_rollback(self.begun)
+
         def get_call_kwargs(self, case: Case[Any]) -> dict[str, Any]:
             return {"headers": key}
 
