@@ -13,6 +13,7 @@ from apps.integrations import keys, refusals
 from apps.integrations.admission import Standing, admit
 from apps.integrations.clients import client_address, neighbourhood
 from apps.integrations.models import AccessRefusal, RateLimit, SourceRefusal
+from opsconsole import openapi
 from opsconsole.api import api, problem
 from opsconsole.authentication import key_found, key_shown
 
@@ -86,8 +87,7 @@ def _limit_of(request: HttpRequest) -> str:
 @cache
 def _handing_in() -> re.Pattern[str]:
     """Return what the paths look like by which work is handed in: the documentation marks them."""
-    paths = api.get_openapi_schema(path_prefix="/api/")["paths"]
-    marked = [path for path, calls in paths.items() if calls.get("post", {}).get("x-rate-limit")]
+    marked = [path for path, methods in openapi.calls(api).items() if methods.get("post", {}).get("x-rate-limit")]
     return re.compile("|".join(PARAMETER.sub("[^/]+", re.escape(path)) for path in marked))
 
 

@@ -29,6 +29,7 @@ from apps.deadletters.models import DeadLetter, FailureFamily
 from apps.deadletters.schemas import DeadLetterRow, FailureFamilyDetail, FailureFamilyRow
 from apps.integrations import bodies, idempotency, keys
 from apps.integrations.api import circuit_breakers, events
+from apps.integrations.doors import BadBody, NotReadHere
 from apps.integrations.masking import masked_url
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, EventSourceRow, ServiceRow
@@ -45,18 +46,6 @@ from opsconsole.overview import router as overview
 View = Callable[..., HttpResponseBase]
 
 
-class BadBody(Refused):
-    """The body cannot be read."""
-
-    http_status = 400
-
-
-class WrongType(Refused):
-    """The body is not of a type that we read."""
-
-    http_status = 415
-
-
 class StrictJson(Parser):
     """Reads bodies as `apps/integrations/bodies.py` does, and refuses what does not say that it is JSON."""
 
@@ -64,7 +53,7 @@ class StrictJson(Parser):
         """Return the value of a body."""
         kind, charset = request.content_type or "", (request.content_params or {}).get("charset", "utf-8")
         if not (kind == "application/json" or kind.endswith("+json")) or charset.lower() not in ("utf-8", "utf8"):
-            raise WrongType(_("Send JSON, with the header Content-Type: application/json."), code="wrong_type")
+            raise NotReadHere(_("Send JSON, with the header Content-Type: application/json."), code="wrong_type")
         try:
             return bodies.read(request.body)
         except bodies.Unreadable as error:

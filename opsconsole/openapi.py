@@ -1,11 +1,21 @@
 """The documentation of the API, completed: every refusal that a call may answer with, and what each answer says of the limits."""
 
+from functools import cache
 from typing import Any
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from ninja import NinjaAPI
 
 Told = dict[str, Any]
+
+
+@cache
+def calls(api: NinjaAPI) -> Told:
+    """Return the calls of the API by path, worked out once for a process."""
+    paths: Told = api.get_openapi_schema(path_prefix="/api/")["paths"]
+    return paths
+
 
 PROBLEM: Told = {
     "title": "Problem",

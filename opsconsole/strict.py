@@ -14,6 +14,7 @@ from ninja import NinjaAPI
 
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid, UnknownFilter
+from opsconsole import openapi
 
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>")
 
@@ -51,15 +52,14 @@ def require_all_known(request: HttpRequest, api: NinjaAPI) -> None:
 
 @cache
 def _calls(api: NinjaAPI) -> dict[tuple[str, str], Call]:
-    paths = api.get_openapi_schema(path_prefix="/api/")["paths"]
     return {
         (method.upper(), path): Call(
             tuple(each["name"] for each in call.get("parameters", []) if each["in"] == "query"),
             "requestBody" in call,
             call["operationId"].endswith("_list"),
         )
-        for path, calls in paths.items()
-        for method, call in calls.items()
+        for path, methods in openapi.calls(api).items()
+        for method, call in methods.items()
     }
 
 

@@ -9,7 +9,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
-from apps.actions.verbs import Acted, NotPermitted, Verb, form_verbs_of, nouns, verbs_of
+from apps.actions.verbs import Acted, NotPermitted, Verb, Words, form_verbs_of, nouns, verbs_of
 
 GROUPS = ("Viewer", "Operator", "Supervisor")
 """Viewer looks; Operator takes every verb that is not marked as dangerous; Supervisor takes all, and changes policy."""
@@ -38,6 +38,17 @@ def require_view(actor: Actor, model: type[Acted]) -> None:
         raise NotPermitted(
             _("%(actor)s may not see %(plural)s. Ask a supervisor for the permission %(permission)s.")
             % {"actor": actor.name, "plural": model._meta.verbose_name_plural, "permission": permission},
+            code="not_permitted",
+        )
+
+
+def require_add(actor: Actor, model: type[Acted], plural: Words) -> None:
+    """Raise `NotPermitted` where the actor may not hand rows of a noun in; `plural` is what senders call them."""
+    permission = f"{model._meta.app_label}.add_{model._meta.model_name}"
+    if not actor.may(permission):
+        raise NotPermitted(
+            _("%(actor)s may not hand in %(plural)s. Ask a supervisor for the permission %(permission)s.")
+            % {"actor": actor.name, "plural": plural, "permission": permission},
             code="not_permitted",
         )
 

@@ -118,7 +118,9 @@ class Selection:
 
 
 def closest(word: str, known: Sequence[str]) -> str:
-    """Return "; did you mean …?" for a word that is not among the known ones, or what is known where nothing is near."""
+    """Return "did you mean …?" for a word that is not among the known ones, or what is known where nothing is near."""
+    if not known:
+        return _("there is none yet.")
     near = get_close_matches(word.lower(), known, n=1)
     if near:
         return _("did you mean %(word)s?") % {"word": near[0]}

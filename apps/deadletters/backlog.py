@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
 from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Func, QuerySet, Sum, Value
 
 from apps.actions.running import database_now
+from apps.actions.tallies import fold
 from apps.deadletters.models import DeadLetter, Tally
 
 GROUPS_SHOWN = 100
@@ -112,13 +112,5 @@ def trends(fingerprints: Iterable[str], span: tuple[dt.timedelta, int] = HOURLY)
 
 
 def fold_tallies() -> None:
-    """Fold the counting rows together; several may try, each takes those that no other holds."""
-    names = "status, fingerprint, title, error_type, entity_type, service, tenant"
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH gone AS (DELETE FROM deadletters_tally WHERE id IN"  # noqa: S608 # names of ours
-            " (SELECT id FROM deadletters_tally ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)"
-            f" RETURNING {names}, change)"
-            f" INSERT INTO deadletters_tally ({names}, change)"
-            f" SELECT {names}, sum(change) FROM gone GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(change) <> 0"
-        )
+    """Fold the counting rows together."""
+    fold(Tally)

@@ -1,13 +1,16 @@
 """What each kind of work has in common that may be given up on: when it is due, why it failed, and the verbs that settle it."""
 
+import datetime as dt
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Count, F, Min, Q, QuerySet
 from django.db.models.functions import Now
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from apps.actions.leases import RELEASED, Leased
+from apps.actions import leases
+from apps.actions.leases import POISON_AFTER, RELEASED, Leased
 from apps.actions.verbs import Given, Step, Verb, Words
 from apps.deadletters.failures import FailureClass
 
@@ -41,6 +44,23 @@ class Failing(Leased):
 
     class Meta:
         abstract = True
+
+
+def retry_queue(waiting: QuerySet[Any]) -> tuple[int, int, dt.datetime | None]:
+    """Return how many of what waits was tried already, how much of that is due, and since when the oldest is."""
+    told = waiting.filter(attempts__gt=0).aggregate(
+        total=Count("*"), ready=Count("due_at", filter=Q(due_at__lte=Now())), oldest=Min("due_at")
+    )
+    return told["total"], told["ready"], told["oldest"]
+
+
+def bury(lapsed: QuerySet[Any]) -> int:
+    """Give up on what took its worker down for the last time; return how many."""
+    silent = gettext("Its worker fell silent for the %(times)sth time while it was under way.") % {
+        "times": POISON_AFTER
+    }
+    poisonous = lapsed.filter(crashes__gte=POISON_AFTER - 1)
+    return len(leases.rescue(lapsed.model.bury, poisonous, last_error=silent))
 
 
 def already_due(waiting: str) -> tuple[Q, Words]:

@@ -14,16 +14,16 @@ from pydantic import ValidationError
 
 from apps.actions.actors import Actor
 from apps.actions.api import actor_of, asking, listed, routes
-from apps.actions.permissions import require_view
+from apps.actions.permissions import require_add, require_view
 from apps.actions.running import database_now
 from apps.actions.selections import closest
 from apps.actions.tasks import wake
-from apps.actions.verbs import Invalid, NotPermitted, Refused
+from apps.actions.verbs import Invalid
 from apps.integrations import arrivals, bodies, inbox
 from apps.integrations.admission import HANDS_IN
 from apps.integrations.arrivals import Arrival, Misshapen, Request, WrongType
 from apps.integrations.bodies import Unreadable
-from apps.integrations.doors import NotReadHere, TooLarge
+from apps.integrations.doors import BadBody, NotReadHere, TooLarge
 from apps.integrations.inbox import Came, Taken
 from apps.integrations.models import CircuitBreaker, EventSource, IntegrationEvent
 from apps.integrations.names import named_service, services_by_name
@@ -72,12 +72,6 @@ def breaker_id(actor: Actor, name: str) -> str:
 routes(CircuitBreaker, CircuitBreakerRow, circuit_breakers, id_of=breaker_id)
 
 
-class BadBody(Refused):
-    """The body cannot be read."""
-
-    http_status = 400
-
-
 @events.post(
     "",
     response={200: EventAccepted | EventsAccepted, 202: EventAccepted | EventsAccepted},
@@ -119,12 +113,7 @@ routes(IntegrationEvent, EventRow, events, EventDetail)
 
 def _allowed(request: HttpRequest) -> Actor:
     actor = actor_of(request)
-    if not actor.may("integrations.add_integrationevent"):
-        raise NotPermitted(
-            _("%(actor)s may not hand in events. Ask a supervisor for the permission %(permission)s.")
-            % {"actor": actor.name, "permission": "integrations.add_integrationevent"},
-            code="not_permitted",
-        )
+    require_add(actor, IntegrationEvent, _("events"))
     return actor
 
 
@@ -189,7 +178,7 @@ def _sources(found: Sequence[Arrival]) -> dict[str, EventSource]:
 
 def _unknown(name: str, index: int | None) -> Invalid:
     known = list(EventSource.objects.values_list("slug", flat=True))
-    hint = closest(name, known) if known else _("there is none yet.")
+    hint = closest(name, known)
     why = _("there is no source %(name)s; %(hint)s") % {"name": name[:80], "hint": hint}
     if index is None:
         return Invalid(f"source: {why}", code="invalid", errors={"source": [why]})

@@ -220,7 +220,7 @@ def _fill(place: str, entry: EndpointEntry, row: Endpoint, known: Mapping[str, M
 def _named(place: str, word: str, name: str | None, known: Mapping[str, Any]) -> Any:
     """Return what a file names, or nothing where it names none."""
     if name is not None and name not in known:
-        hint = closest(name, sorted(known)) if known else _("there is none yet.")
+        hint = closest(name, sorted(known))
         told = {"word": word, "name": name[:80], "hint": hint}
         raise _wrong(f"{place}.{word}", _("there is no %(word)s %(name)s; %(hint)s") % told)
     return None if name is None else known[name]

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import Count, QuerySet
 
+from apps.deadletters import failing
 from apps.integrations.models import EventSource, IntegrationEvent
 
 Status = IntegrationEvent.Status
@@ -43,9 +43,7 @@ def waiting() -> int:
 
 def to_be_tried_again() -> tuple[int, int, dt.datetime | None]:
     """Return how many events wait for a further attempt, how many of them are due, and since when the oldest is."""
-    tried = IntegrationEvent.objects.filter(status=Status.RECEIVED, attempts__gt=0)
-    told = tried.aggregate(total=Count("*"), ready=Count("due_at", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
-    return told["total"], told["ready"], told["oldest"]
+    return failing.retry_queue(IntegrationEvent.objects.filter(status=Status.RECEIVED))
 
 
 def day_since(moment: dt.datetime) -> Day:

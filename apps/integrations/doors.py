@@ -37,6 +37,12 @@ class NotTheirs(Refused):
     http_status = 401
 
 
+class BadBody(Refused):
+    """The body cannot be read."""
+
+    http_status = 400
+
+
 class TooLarge(Refused):
     """More than the source may send at once."""
 

@@ -19,7 +19,7 @@ def named_service(name: str) -> Service:
     known = services_by_name()
     if name in known:
         return known[name]
-    hint = closest(name, sorted(known)) if known else _("there is none yet.")
+    hint = closest(name, sorted(known))
     raise NotFound(
         _("There is no service %(slug)s; %(hint)s") % {"slug": name, "hint": hint},
         code="not_found",

@@ -16,11 +16,10 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
-from django.utils.translation import gettext as _
 
 from apps.actions import leases
-from apps.actions.leases import POISON_AFTER
 from apps.actions.verbs import Invalid
+from apps.deadletters.failing import bury
 from apps.deadletters.failures import FailureClass
 from apps.integrations import catalogue
 from apps.integrations.masking import masked_text
@@ -162,6 +161,4 @@ def _told(failure: FailureClass, error_type: str, why: str) -> dict[str, Any]:
 def rescue_lapsed() -> int:
     """Take events back from workers that fell silent; return how many."""
     lapsed = leases.renewable(IntegrationEvent.objects.filter(status=IntegrationEvent.Status.PROCESSING))
-    silent = _("Its worker fell silent for the %(times)sth time while it was under way.") % {"times": POISON_AFTER}
-    buried = leases.rescue(IntegrationEvent.bury, lapsed.filter(crashes__gte=POISON_AFTER - 1), last_error=silent)
-    return len(buried) + len(leases.rescue(IntegrationEvent.rescue, lapsed))
+    return bury(lapsed) + len(leases.rescue(IntegrationEvent.rescue, lapsed))

@@ -13,21 +13,14 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
 from apps.actions.tasks import wake
-from apps.actions.verbs import Refused
 from apps.integrations import arrivals, doors, inbox
 from apps.integrations.arrivals import Request, WrongType
 from apps.integrations.bodies import Unreadable
 from apps.integrations.clients import client_address
-from apps.integrations.doors import NotReadHere, Visit
+from apps.integrations.doors import BadBody, NotReadHere, Visit
 from apps.integrations.inbox import Came, Taken
 from apps.integrations.models import SourceRefusal
 from apps.integrations.tasks import process_events
-
-
-class NotAnEvent(Refused):
-    """The body cannot be read. What came is kept as a failed event."""
-
-    http_status = 400
 
 
 @csrf_exempt  # it carries no session: its proof is its own
@@ -56,7 +49,7 @@ def _taken_in(visited: Visit, request: Request, came: Came) -> list[Taken]:
         raise visited.refuse(NotReadHere(str(error), code="wrong_type"), SourceRefusal.Reason.WRONG_TYPE) from error
     except Unreadable as error:
         kept = inbox.take_in_unreadable(source, request.body, str(error), came)
-        raise NotAnEvent(str(error), code="unreadable", id=str(kept.id)) from error
+        raise BadBody(str(error), code="unreadable", id=str(kept.id)) from error
     return inbox.take_in([inbox.event_of(source, arrival, came) for arrival in found])
 
 

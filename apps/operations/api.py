@@ -16,11 +16,11 @@ from apps.actions import running
 from apps.actions.actors import Actor
 from apps.actions.api import actor_of, answered, done_many, found, page, routes, with_references
 from apps.actions.models import ActionRun
-from apps.actions.permissions import require, require_view
+from apps.actions.permissions import require, require_add, require_view
 from apps.actions.schemas import Done, DoneMany, pace_of
 from apps.actions.selections import Selection
 from apps.actions.tasks import wake, wake_after
-from apps.actions.verbs import Invalid, NotPermitted, Refused
+from apps.actions.verbs import Invalid, Refused
 from apps.deadletters.models import DeadLetter
 from apps.integrations.admission import HANDS_IN
 from apps.integrations.unmasking import StillMasked, unmasked
@@ -238,12 +238,7 @@ def _told_sample(sample: Sample) -> SampleRow:
 
 def _allowed(request: HttpRequest) -> Actor:
     actor = actor_of(request)
-    if not actor.may("operations.add_pendingoperation"):
-        raise NotPermitted(
-            _("%(actor)s may not hand in operations. Ask a supervisor for the permission %(permission)s.")
-            % {"actor": actor.name, "permission": "operations.add_pendingoperation"},
-            code="not_permitted",
-        )
+    require_add(actor, PendingOperation, _("operations"))
     return actor
 
 

@@ -6,12 +6,12 @@ from collections.abc import Collection
 from typing import Literal, cast
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import Count, Min, Q, Sum, Value
+from django.db.models import Count, Sum, Value
 from django.db.models.fields import UUIDField
-from django.db.models.functions import Now
 
+from apps.actions.tallies import fold
 from apps.actions.verbs import kind_of
+from apps.deadletters import failing
 from apps.integrations.catalogue import Made
 from apps.jobs.backlog import Backlog
 from apps.operations.models import PendingOperation, Tally
@@ -55,23 +55,13 @@ def counts() -> dict[str, int]:
 
 
 def fold_tallies() -> None:
-    """Fold the counting rows together; several may try, each takes those that no other holds."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "WITH gone AS (DELETE FROM operations_tally WHERE id IN"
-            " (SELECT id FROM operations_tally ORDER BY id LIMIT 10000 FOR UPDATE SKIP LOCKED)"
-            " RETURNING service_id, queue_id, status, archived, change)"
-            " INSERT INTO operations_tally (service_id, queue_id, status, archived, change)"
-            " SELECT service_id, queue_id, status, archived, sum(change) FROM gone"
-            " GROUP BY 1, 2, 3, 4 HAVING sum(change) <> 0"
-        )
+    """Fold the counting rows together."""
+    fold(Tally)
 
 
 def retry_queue() -> tuple[int, int, dt.datetime | None]:
     """Return how many operations wait for a further attempt, how many of them are due, and since when the oldest is."""
-    tried = PendingOperation.objects.filter(status=PendingOperation.Status.PENDING, attempts__gt=0)
-    told = tried.aggregate(total=Count("*"), ready=Count("due_at", filter=Q(due_at__lte=Now())), oldest=Min("due_at"))
-    return told["total"], told["ready"], told["oldest"]
+    return failing.retry_queue(PendingOperation.objects.filter(status=PendingOperation.Status.PENDING))
 
 
 def deliveries(since: dt.datetime) -> dict[UUID, dict[str, int]]:

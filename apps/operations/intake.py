@@ -194,7 +194,7 @@ def _named(word: str, slug: str, known: Mapping[str, Named]) -> Named:
 
 
 def _unknown(word: str, given: str, known: Sequence[str]) -> str:
-    hint = closest(given, known) if known else _("there is none yet.")
+    hint = closest(given, known)
     return _("there is no %(word)s %(given)s; %(hint)s") % {"word": word, "given": given[:80], "hint": hint}
 
 

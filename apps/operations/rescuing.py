@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.actions import leases
-from apps.actions.leases import POISON_AFTER
+from apps.deadletters.failing import bury
 from apps.integrations.connectors.shape import Doubles
 from apps.operations.models import PendingOperation
 from apps.operations.orders import doubles_of
@@ -15,12 +15,11 @@ from apps.operations.orders import doubles_of
 def rescue_lapsed() -> int:
     """Take rows back from workers that fell silent; return how many. What may have taken effect goes to a person."""
     lapsed = leases.renewable(PendingOperation.objects.filter(status="processing"))
-    silent = _("Its worker fell silent for the %(times)sth time while it was under way.") % {"times": POISON_AFTER}
-    buried = leases.rescue(PendingOperation.bury, lapsed.filter(crashes__gte=POISON_AFTER - 1), last_error=silent)
+    buried = bury(lapsed)
     unsure = _("Its worker fell silent in the middle of the call, and this service cannot be asked what became of it.")
     doubted = leases.rescue(PendingOperation.doubt, lapsed.filter(pk__in=_undecidable(lapsed)), last_error=unsure)
     rescued = leases.rescue(PendingOperation.rescue, lapsed.exclude(pk__in=_undecidable(lapsed)))
-    return len(buried) + len(doubted) + len(rescued)
+    return buried + len(doubted) + len(rescued)
 
 
 def _undecidable(lapsed: QuerySet[PendingOperation]) -> list[UUID]:

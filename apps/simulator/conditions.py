@@ -87,7 +87,7 @@ class Weather:
     """The conditions of one service, and what moves with each call."""
 
     def __init__(self, conditions: Conditions, seed: str) -> None:
-        self.random = Random(seed)  # noqa: S311 - repeatable on purpose
+        self.random = Random(seed)  # noqa: S311 # repeatable on purpose
         self.in_flight = 0
         self.set(conditions)
 

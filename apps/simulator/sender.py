@@ -68,7 +68,7 @@ class Sender:
 
     def __init__(self, asked: EventsAsked, seed: int) -> None:
         self.asked = asked
-        self.random = Random(f"{seed}:events:{asked.url}:{asked.first}")  # noqa: S311 - repeatable on purpose
+        self.random = Random(f"{seed}:events:{asked.url}:{asked.first}")  # noqa: S311 # repeatable on purpose
         self.begins = datetime.now(UTC) - timedelta(seconds=asked.first + asked.count + 60)
         self.answers: Counter[int] = Counter()
         self.accepted: set[int] = set()

@@ -78,7 +78,7 @@ class Faults:
         return len(gone)
 
     def _stand(self, id: str, fault: Fault, until: float | None) -> Standing:
-        random = Random(f"{self.seed}:fault:{id}")  # noqa: S311 - repeatable on purpose
+        random = Random(f"{self.seed}:fault:{id}")  # noqa: S311 # repeatable on purpose
         self.standing[id] = Standing(id, fault, random, until)
         return self.standing[id]
 
