@@ -1,0 +1,21 @@
+"""The pages of jobs, queues, tenants and heartbeats."""
+
+from django.contrib import admin
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+
+from apps.jobs.admin.heartbeats import HeartbeatAdmin
+from apps.jobs.admin.pausing import PausedColumns
+from apps.jobs.admin.queues import QueueAdmin
+from apps.jobs.admin.tenants import TenantAdmin
+
+__all__ = ["HeartbeatAdmin", "PausedColumns", "QueueAdmin", "TenantAdmin"]
+
+# The ticker's own pages carry inline scripts, and a schedule edited there would pass by ours.
+for ticking in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
+    admin.site.unregister(ticking)
