@@ -1,11 +1,15 @@
 """What the tick does, in order: each app's own sweep, by its dotted path (they stand above this app)."""
 
+from dataclasses import dataclass
+from typing import Literal
+
 SWEEPS = (
     "apps.operations.tasks.sweep",
     "apps.integrations.tasks.sweep",
     "apps.deadletters.tasks.sweep",
     "apps.actions.tasks.sweep",
     "apps.jobs.tasks.resume_lapsed",
+    "apps.jobs.partitions.keep_ahead",
 )
 
 TICK_SECONDS = 5
@@ -16,3 +20,19 @@ BACKLOGS = ("apps.operations.backlog.backlogs",)
 
 CALLS = ("apps.operations.traffic.calls",)
 """Who calls services: each says how many calls went to one in some spans of time, and how many of them failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parted:
+    """A table whose rows are kept in parts by time, one a day or a week of UTC (apps/jobs/partitions.py)."""
+
+    table: str
+    column: str
+    """The time by which it is parted; part of its primary key."""
+    period: Literal["day", "week"]
+    ahead: int
+    """So many periods after the current one have their part already."""
+
+
+PARTED: tuple[Parted, ...] = ()
+"""The tables that age by dropping a part. `partitions.parting` makes one in a migration."""
