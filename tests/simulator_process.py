@@ -66,6 +66,15 @@ class Simulator:
         """The base URL of a generic receiver."""
         return f"{self.url}/http/{name}"
 
+    @property
+    def erp(self) -> str:
+        """The base URL of the tenants' ERP."""
+        return f"{self.url}/millennium/api/millenium_eco"
+
+    def internal(self, name: str) -> str:
+        """The base URL of one of the company's own systems."""
+        return f"{self.url}/internal/{name}"
+
     def token(self, service: str = "piperun", tenant: str = "") -> str:
         """The token that is alive."""
         tokens = self.ask("GET", "tokens")["tokens"]
@@ -98,6 +107,14 @@ class Simulator:
     def conditions(self, service: str = "piperun", **changes: Any) -> None:
         """latency, rate_per_second, burst, retry_after_seconds, checks_token, reference_filter, honours_keys."""
         self.ask("PATCH", f"services/{service}", changes)
+
+    def erp_of(self, tenant: str, **how: Any) -> dict[str, Any]:
+        """What a tenant's ERP holds and how it behaves, as in docs/simulator.md: `erp_of("acme", customers=1000)`."""
+        return self.ask("POST", "erp", {"tenant": tenant, **how})
+
+    def changes_of(self, service: str, **how: Any) -> dict[str, Any]:
+        """What one of the company's own systems tells of: `changes_of("crm", count=50, touch=[3])`."""
+        return self.ask("POST", "changes", {"service": service, **how})
 
     def send_events(self, url: str, **how: Any) -> dict[str, Any]:
         """Send events to a door, as in docs/simulator.md; `sent`, `answers`, `duplicates` and who was `accepted`."""

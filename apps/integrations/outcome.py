@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -6,11 +6,34 @@ from apps.deadletters.failures import FailureClass
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A record as a service told it. Where it cannot be taken in, `errors` say by field why not.
+
+    `revision` is the service's own number of the change, where it counts them: it only rises.
+    """
+
+    id: str
+    told: Mapping[str, Any]
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    revision: int = 0
+    errors: Mapping[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some records, and where to read on. `next` is None after the last page: the next pass begins from `watermark`."""
+
+    records: Sequence[Read]
+    next: Mapping[str, Any] | None
+    watermark: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What came of an operation at the far end. Without a failure class it succeeded.
 
     `retry_after` is in seconds, as the far end asked. `errors` are its refusals by field. `unsure` marks an ambiguous
-    outcome that another look cannot settle: the far end was asked and could not say.
+    outcome that another look cannot settle: the far end was asked and could not say. `page` is what a reading brought.
     """
 
     failure_class: FailureClass | None = None
@@ -21,6 +44,7 @@ class Outcome:
     retry_after: float | None = None
     errors: Mapping[str, list[str]] = field(default_factory=dict)
     unsure: bool = False
+    page: Page | None = None
 
     @property
     def succeeded(self) -> bool:

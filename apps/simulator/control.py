@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationErro
 from apps.simulator.conditions import How
 from apps.simulator.faults import ANY_FAULT
 from apps.simulator.sender import EventsAsked, Sender
+from apps.simulator.vendors.erp import Erp, TenantAsked
+from apps.simulator.vendors.internal import ChangesAsked, Internal
 from apps.simulator.world import WORLD, World
 
 SERVICE = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
@@ -193,6 +195,21 @@ async def rotate_token(world: World, request: web.Request) -> object:
     return {"service": asked.service, "tenant": asked.tenant, "token": world.tokens.rotate(**asked.model_dump())}
 
 
+async def change_erp(world: World, request: web.Request) -> object:
+    """Set what a tenant's ERP holds and how it behaves."""
+    asked, vendor = TenantAsked.model_validate(await _body(request)), world.service("millennium").vendor
+    assert isinstance(vendor, Erp)  # noqa: S101 - by the catalogue
+    return vendor.change(asked)
+
+
+async def change_records(world: World, request: web.Request) -> object:
+    """Set what one of the company's own systems tells of."""
+    asked = ChangesAsked.model_validate(await _body(request))
+    vendor = world.service(asked.service).vendor
+    assert isinstance(vendor, Internal)  # noqa: S101 - by its name
+    return vendor.change(asked)
+
+
 async def send_events(world: World, request: web.Request) -> object:
     """Send events to a door; answers when the last is answered."""
     return await Sender(EventsAsked.model_validate(await _body(request)), world.seed).send()
@@ -259,4 +276,6 @@ ROUTES = [
     web.get("/__sim__/tokens", door(list_tokens)),
     web.post("/__sim__/tokens", door(rotate_token)),
     web.post("/__sim__/events", door(send_events)),
+    web.post("/__sim__/erp", door(change_erp)),
+    web.post("/__sim__/changes", door(change_records)),
 ]

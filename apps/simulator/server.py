@@ -10,9 +10,11 @@ from apps.simulator.conditions import How, pause
 from apps.simulator.faults import Cut, Scene, cut, hang
 from apps.simulator.standing import Standing
 from apps.simulator.vendors.internal import NAMES
-from apps.simulator.world import WORLD, Service, World
+from apps.simulator.world import VENDORS, WORLD, Service, World
 
 LARGEST_BODY = 16 * 1024 * 1024
+PREFIXES = {"piperun": "/piperun/v1/", "millennium": "/millennium/api/millenium_eco/"}
+"""Where the services of a shape of their own are played."""
 NAME = "{service:[a-z0-9][a-z0-9_-]{0,63}}"
 
 
@@ -24,6 +26,7 @@ def application(world: World) -> web.Application:
     app.add_routes(control.ROUTES)
     app.add_routes(pages.ROUTES)
     app.router.add_route("*", "/{service:piperun}{path:/v1/.*}", _serve)
+    app.router.add_route("*", "/{service:millennium}{path:/api/millenium_eco/.*}", _serve)
     app.router.add_route("*", f"/internal/{{service:{'|'.join(NAMES)}}}{{path:(/.*)?}}", _serve)
     app.router.add_route("*", f"/http/{NAME}{{path:(/.*)?}}", _serve_receiver)
     return app
@@ -35,8 +38,8 @@ async def _say_so(request: web.Request, response: web.StreamResponse) -> None:
 
 async def _serve_receiver(request: web.Request) -> web.StreamResponse:
     name = request.match_info["service"]
-    if name == "piperun" or name in NAMES:
-        prefix = "/piperun/v1/" if name == "piperun" else f"/internal/{name}/"
+    if name in VENDORS or name in NAMES:
+        prefix = PREFIXES.get(name, f"/internal/{name}/")
         raise web.HTTPNotFound(text=f"{name} is played under {prefix}, no receiver has its name.")
     return await _serve(request)
 

@@ -14,11 +14,12 @@ from apps.simulator.standing import Faults
 from apps.simulator.store import Store
 from apps.simulator.tokens import Tokens
 from apps.simulator.vendors import Vendor
+from apps.simulator.vendors.erp import Erp
 from apps.simulator.vendors.http import HTTPReceiver
 from apps.simulator.vendors.internal import NAMES, Internal
 from apps.simulator.vendors.piperun import Piperun
 
-VENDORS = {"piperun": Piperun}
+VENDORS: dict[str, Callable[[str, Store, Ledger, Weather], Vendor]] = {"piperun": Piperun, "millennium": Erp}
 """Services of others with a shape of their own; any other name but those of `NAMES` is an `HTTPReceiver`."""
 
 

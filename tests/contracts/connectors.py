@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import requests
@@ -24,6 +25,7 @@ PAYLOADS: dict[str, dict[str, Any]] = {
 """A payload that will do, for each operation type there is."""
 
 SITES = {
+    "erp": [Site("http://erp.example.com:6017/api/millenium_eco", {"user": "sync", "password": "s3cret-word"})],
     "piperun": [Site("https://crm.example.com/v1", {"token": "f" * 32}, {"record_url": "https://crm/{resource}/{id}"})],
     "http": [
         Site("https://erp.example.com/orders", {"token": "s3cret"}),
@@ -38,6 +40,16 @@ OPERATIONS = [
     for name, operation in connector.operations.items()
     for site in SITES[kind]
 ]
+
+NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
+READINGS = [(f"{kind} {name}", kind, name) for kind, connector in CONNECTORS.items() for name in connector.readings]
+"""Every kind of record that is read from a service."""
+
+
+def first_page(kind: str, name: str) -> Steps:
+    """The steps that read the first page of a pass."""
+    reading, site = CONNECTORS[kind].readings[name], SITES[kind][0]
+    return reading.page(site, reading.begin({}, site.options, NOW))
 
 
 def order(name: str, site: Site, **changes: Any) -> Order:

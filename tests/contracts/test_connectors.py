@@ -6,10 +6,25 @@ from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors import CONNECTORS, checked
 from apps.integrations.connectors.shape import Doubles, Operation, Site
 from apps.integrations.outcome import Outcome, Unanswered
-from tests.contracts.connectors import OPERATIONS, PAYLOADS, SITES, answer, first_call, order, play, taken
+from tests.contracts.connectors import (
+    NOW,
+    OPERATIONS,
+    PAYLOADS,
+    READINGS,
+    SITES,
+    answer,
+    first_call,
+    first_page,
+    order,
+    play,
+    taken,
+)
 
 every_operation = pytest.mark.parametrize(
     ("operation", "site", "name"), [one[1:] for one in OPERATIONS], ids=[one[0] for one in OPERATIONS]
+)
+every_reading = pytest.mark.parametrize(
+    ("kind", "name"), [one[1:] for one in READINGS], ids=[one[0] for one in READINGS]
 )
 every_connector = pytest.mark.parametrize("kind", CONNECTORS)
 
@@ -126,9 +141,56 @@ def test_each_operation_has_words_for_people_and_a_payload_that_will_do(kind: st
     [(200, None), (401, FailureClass.CREDENTIAL), (429, FailureClass.RATE_LIMITED), (503, FailureClass.TRANSIENT)],
 )
 def test_the_probe_is_harmless_and_tells_how_it_is(kind: str, status: int, failure_class: FailureClass | None) -> None:
-    outcome, [asked] = play(CONNECTORS[kind].probe(SITES[kind][0]), [answer(status, {})])
+    outcome, [asked] = play(CONNECTORS[kind].probe(SITES[kind][0]), [answer(status, {"value": []})])
     assert outcome.failure_class == failure_class
     assert asked.method in ("GET", "HEAD")
+
+
+@every_reading
+@pytest.mark.parametrize(
+    ("status", "failure_class"),
+    [
+        (401, FailureClass.CREDENTIAL),
+        (429, FailureClass.RATE_LIMITED),
+        (302, FailureClass.CONFIG),
+        (500, FailureClass.TRANSIENT),
+        (503, FailureClass.TRANSIENT),
+    ],
+)
+def test_a_reading_that_is_refused_says_why(kind: str, name: str, status: int, failure_class: FailureClass) -> None:
+    outcome, _asked = play(first_page(kind, name), [answer(status, {})])
+    assert (outcome.failure_class, outcome.page) == (failure_class, None)
+
+
+@every_reading
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=list(GARBAGE))
+def test_garbage_is_no_page_and_never_the_last_one(kind: str, name: str, body: object) -> None:
+    outcome, _asked = play(first_page(kind, name), [answer(200, body)])
+    assert outcome.page is None
+    assert outcome.failure_class == FailureClass.UNKNOWN
+
+
+@every_reading
+def test_an_empty_list_is_the_end_of_the_pass_or_leads_on(kind: str, name: str) -> None:
+    outcome, [asked] = play(first_page(kind, name), [answer(200, {"value": [], "data": []})])
+    assert outcome.page is not None
+    assert (list(outcome.page.records), asked.method) == ([], "GET")
+    assert outcome.page.next or outcome.page.watermark
+
+
+@every_reading
+def test_a_reading_shows_no_secret_in_its_address(kind: str, name: str) -> None:
+    _outcome, [asked] = play(first_page(kind, name), [answer(200, {"value": [], "data": []})])
+    site = SITES[kind][0]
+    assert not any(secret in f"{asked.url} {asked.params}" for secret in site.credentials.values())
+
+
+@every_reading
+def test_what_a_pass_leaves_begins_the_next(kind: str, name: str) -> None:
+    reading, options = CONNECTORS[kind].readings[name], SITES[kind][0].options
+    again = reading.since(NOW, 41, options, NOW)
+    assert again
+    assert play(reading.page(SITES[kind][0], again), [answer(200, {"value": [], "data": []})])[0].page
 
 
 def test_an_outcome_that_links_to_the_first_succeeded() -> None:

@@ -189,9 +189,14 @@ def test_a_person_whose_cpf_is_there_is_linked_and_not_made_twice(simulator: Sim
 
 @pytest.mark.parametrize("kind", CONNECTORS)
 def test_the_probe_tells_a_dead_token(kind: str, simulator: Simulator) -> None:
-    service, url = ("erp", simulator.http("erp")) if kind == "http" else ("piperun", simulator.piperun)
+    service, url = {
+        "erp": ("millennium", simulator.erp),
+        "http": ("erp", simulator.http("erp")),
+        "piperun": ("piperun", simulator.piperun),
+    }[kind]
     simulator.conditions(service, checks_token=True)
     for token, expected in ((simulator.rotate_token(service), None), ("0" * 32, FailureClass.CREDENTIAL)):
-        settled = carry_out(CONNECTORS[kind].probe(Site(url, {"token": token})), reaching(url))
+        shown = {"token": token, "user": "sync", "password": token}
+        settled = carry_out(CONNECTORS[kind].probe(Site(url, shown)), reaching(url))
         assert settled.outcome
         assert settled.outcome.failure_class == expected

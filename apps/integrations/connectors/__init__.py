@@ -8,12 +8,14 @@ from typing import Any
 from django.utils.translation import gettext as _
 from pydantic import ValidationError
 
+from apps.integrations.connectors.erp import ERP
 from apps.integrations.connectors.http import HTTP
 from apps.integrations.connectors.piperun import PIPERUN
 from apps.integrations.connectors.shape import Connector
 
 CONNECTORS: dict[str, Connector] = {
     "piperun": PIPERUN,
+    "erp": ERP,
     "http": HTTP,
 }
 

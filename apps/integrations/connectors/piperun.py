@@ -1,11 +1,12 @@
 """Piperun CRM: deals, persons, companies and notes. It hinders no doubles, so we look before we create again."""
 
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Self
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import requests
@@ -16,14 +17,16 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors.answers import by_status, json_of
-from apps.integrations.connectors.shape import Connector, Doubles, Operation, Order, Site, Steps
-from apps.integrations.outcome import Outcome
+from apps.integrations.connectors.shape import Connector, Doubles, Operation, Order, Reading, Site, Steps
+from apps.integrations.outcome import Outcome, Page, Read
 
 ZONE = ZoneInfo("America/Sao_Paulo")
 """Its times carry none; this one is assumed, so looks reach a day further back."""
 SHOWN, PAGES = 200, 25
 """Rows of a page, and how many pages a look follows before it says that it cannot say."""
 LEAST_WAIT = 5.0
+TIME, OVERLAP = "%Y-%m-%d %H:%M:%S", timedelta(minutes=5)
+"""How it writes a time; and so much of it is read again in each pass."""
 DOCUMENT = re.compile(r"\d{3}\.?\d{3}\.?\d{3}-?\d{2}|[0-9A-Z]{2}\.?[0-9A-Z]{3}\.?[0-9A-Z]{3}/?[0-9A-Z]{4}-?\d{2}")
 """A CPF or a CNPJ, with or without its points."""
 PARENTS = ("deal_id", "person_id", "company_id")
@@ -153,6 +156,65 @@ def probe(site: Site) -> Steps:
     """Ask for one user: harmless, and refused without a valid token."""
     response = yield requests.Request("GET", site.at("users"), headers=_headers(site), params={"show": "1"})
     return classify(response, True)
+
+
+def changed(noun: Noun, site: Site, position: Mapping[str, Any]) -> Steps:
+    """Read the next records in the order of their last change. Its times are whole seconds: many may share one.
+
+    Where a page holds one second alone, the next page of that second is read; else the next begins with the last second
+    seen, whose records come again.
+    """
+    since, page = str(position["since"]), int(position.get("page", 1))
+    words = {"updated_at_start": since, "sort": "updated_at", "desc": "false", "show": str(SHOWN), "page": str(page)}
+    response = yield requests.Request("GET", site.at(noun.resource), headers=_headers(site), params=words)
+    outcome = classify(response, True)
+    rows = _rows(response) if outcome.succeeded else None
+    if rows is None:
+        return _no_list(outcome, response)
+    records = [_read_row(row) for row in rows]
+    times = [str(row["updated_at"]) for row in rows if row.get("updated_at")]
+    if times != sorted(times):
+        return Outcome(FailureClass.CONFIG, _("The list is not in the order of its last changes: nothing was taken."))
+    mark = {"since": max([since, *times])}
+    if len(rows) < SHOWN:
+        return Outcome(page=Page(records, None, mark))
+    return Outcome(page=Page(records, mark if mark["since"] > since else {"since": since, "page": page + 1}))
+
+
+def changed_one(noun: Noun, site: Site, id: str) -> Steps:
+    """Read one record by its id."""
+    address = site.at(f"{noun.resource}/{quote(id, safe='')}")
+    response = yield requests.Request("GET", address, headers=_headers(site))
+    if response.status_code == 404:
+        return Outcome(page=Page([], None))
+    outcome = classify(response, True)
+    body = json_of(response) if outcome.succeeded else None
+    data = body.get("data") if isinstance(body, dict) else None
+    return Outcome(page=Page([_read_row(data)], None)) if isinstance(data, dict) else _no_list(outcome, response)
+
+
+def begin(watermark: Mapping[str, Any], options: Mapping[str, Any], now: datetime) -> Row:
+    """Begin some minutes before the watermark; the first time, a day back."""
+    known = datetime.strptime(str(watermark["since"]), TIME) if watermark else None  # noqa: DTZ007 # it tells none
+    moment = known - OVERLAP if known else now.astimezone(ZONE) - timedelta(days=1)
+    return {"since": moment.strftime(TIME)}
+
+
+def since(moment: datetime, lowest: int | None, options: Mapping[str, Any], now: datetime) -> Row:
+    """Begin with that moment, by its own clock."""
+    return {"since": moment.astimezone(ZONE).strftime(TIME)}
+
+
+def _read_row(row: Row) -> Read:
+    """Return a record as it is; one without an id or a time of its last change cannot be told from others."""
+    needed = {name: [_("is required")] for name in ("id", "updated_at") if not row.get(name)}
+    return Read(str(row.get("id") or "?")[:100], row, {} if needed else row, errors=needed)
+
+
+def _no_list(outcome: Outcome, response: requests.Response) -> Outcome:
+    if not outcome.succeeded:
+        return outcome
+    return Outcome(FailureClass.UNKNOWN, _("Answered %s, and no list of records.") % response.status_code)
 
 
 def _look(noun: Noun, order: Order) -> Look:
@@ -366,4 +428,10 @@ PIPERUN = Connector(
     probe=probe,
     credentials={"token": gettext_lazy("API token")},
     options=Options,
+    readings={
+        "deal": Reading(gettext_lazy("Deals"), partial(changed, DEAL), partial(changed_one, DEAL), begin, since),
+        "person": Reading(
+            gettext_lazy("Persons"), partial(changed, PERSON), partial(changed_one, PERSON), begin, since
+        ),
+    },
 )

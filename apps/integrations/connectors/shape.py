@@ -100,12 +100,32 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """One kind of record that can be read page by page, what changed since the last time.
+
+    A position is plain JSON that only the connector understands; it is kept between pages and survives a kill.
+    `begin` makes the position of a pass from the watermark that the last one left (empty at first), `since` that of a
+    pass over what changed since a moment: `lowest` is the lowest revision known since then, where any is. `again` reads
+    one record by its id: a page of one, or of none where it is no longer there. Reading twice does no harm.
+    """
+
+    label: StrOrPromise
+    page: Callable[[Site, Mapping[str, Any]], Steps]
+    again: Callable[[Site, str], Steps]
+    begin: Callable[[Mapping[str, Any], Mapping[str, Any], datetime], Mapping[str, Any]]
+    """Of the watermark, the service's options and the moment."""
+    since: Callable[[datetime, int | None, Mapping[str, Any], datetime], Mapping[str, Any] | None]
+    """Of the moment to begin from, the lowest revision, the service's options and the moment; None: nothing to read again."""
+
+
+@dataclass(frozen=True, slots=True)
 class Connector:
     """The code for one kind of service: what it can do, how it answers, how it is probed.
 
     `credentials` names what we must show it, each with a label for people, and `optional` those of them that it may do
     without; `options` is the schema of its settings.
-    `classify` reads one answer; its second argument says whether the call may be repeated.
+    `classify` reads one answer; its second argument says whether the call may be repeated. `readings` are the kinds of
+    records that syncs read from it.
     """
 
     label: StrOrPromise
@@ -115,3 +135,4 @@ class Connector:
     credentials: Mapping[str, StrOrPromise]
     options: type[BaseModel]
     optional: frozenset[str] = frozenset()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
