@@ -35,6 +35,7 @@ from apps.integrations.models import CircuitBreaker, Endpoint, Service
 from apps.jobs.models import Heartbeat, Queue, Tenant
 from apps.operations.backlog import backlogs, counts
 from apps.operations.models import PendingOperation
+from opsconsole import restored
 from opsconsole.demo import tour
 
 Told = dict[str, Any]
@@ -163,8 +164,15 @@ class Situation:
     @property
     def banners(self) -> list[Told]:
         """What must not be overlooked, gravest first."""
-        found = [self._poison(), self._broker(), self._silent, *self._breached(), self._keys_due()]
+        found = [self._restored(), self._poison(), self._broker(), self._silent, *self._breached(), self._keys_due()]
         return [banner for banner in found if banner]
+
+    def _restored(self) -> Told | None:
+        why = restored.reason()
+        if not why:
+            return None
+        words = _("Everything is paused: %(why)s.") % {"why": why} + " " + restored.may_have_been_sent()
+        return {"state": "failed", "words": words, "url": restored.list_address(), "link": _("Look at them")}
 
     def _poison(self) -> Told | None:
         poison = DeadLetter.objects.filter(status=DeadLetter.Status.UNRESOLVED, failure_class=FailureClass.POISON)

@@ -281,3 +281,25 @@ class SavedView(models.Model):
     def query(self) -> str:
         """The address of the list, from its question mark on."""
         return f"?{urlencode(self.words)}"
+
+
+class Installation(models.Model):
+    """A database that the console has lived in; the newest is its own (apps/actions/installations.py)."""
+
+    id = models.BigAutoField(primary_key=True)
+    place = models.CharField(max_length=120)
+    """Cluster, database, table and timeline, as `actions_place()` says them."""
+    found_at = models.DateTimeField(db_default=Now())
+    last_sign_at = models.DateTimeField(null=True)
+    """The newest sign of life in a database that was restored: about when its backup was made."""
+    settled_at = models.DateTimeField(null=True)
+    """Until then nothing is claimed in it."""
+    reason = models.TextField(blank=True, default="")
+    """Why everything was paused; empty for the first database, and for a standby that took over."""
+
+    class Meta:
+        verbose_name = _("installation")
+        verbose_name_plural = _("installations")
+
+    def __str__(self) -> str:
+        return self.place

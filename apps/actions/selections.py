@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
-from django.db.models import DateTimeField, Q, UUIDField
+from django.db.models import BooleanField, DateTimeField, Q, UUIDField
 from django.utils.dateparse import parse_date, parse_datetime
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -236,6 +236,8 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
         return _related(column, word, lookup, value.split(","))
     if isinstance(column, DateTimeField):
         return Q(**{lookup: _moment(word, value)})
+    if isinstance(column, BooleanField):
+        return Q(**{lookup: _yes(word, value)})
     values = ["" if part == EMPTY else part for part in value.split(",")]
     for part in values:
         _known(word, part, _choices(model, lookup))

@@ -129,14 +129,17 @@ def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
 
 
 def claim(step: Move, rows: QuerySet[Any], **sets: Any) -> list[Any]:
-    """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them."""
+    """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them.
+
+    In a database that was restored none is taken until that was noticed (apps/actions/installations.py).
+    """
     table = _quoted(step.model._meta.db_table)
     picked, params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
     assigned, set_params = _assignments(step, **sets)
     sql = (
         f"WITH picked(id, refusal) AS MATERIALIZED ({picked})"  # noqa: S608 # names from models only
         f" UPDATE {table} SET {assigned} FROM picked"
-        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL RETURNING {table}.*"
+        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL AND (SELECT actions_at_home()) RETURNING {table}.*"
     )
     return list(step.model._base_manager.raw(sql, [*params, *set_params]))
 

@@ -21,6 +21,8 @@ BACKLOGS = ("apps.operations.backlog.backlogs",)
 CALLS = ("apps.operations.traffic.calls",)
 """Who calls services: each says how many calls went to one in some spans of time, and how many of them failed."""
 
+RECALLS = ("apps.operations.restoring.recall",)
+"""Who sends work out: each marks what was waiting in a backup that was restored, and returns how much that is."""
 
 @dataclass(frozen=True, slots=True)
 class Parted:

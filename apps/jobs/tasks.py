@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 from apps.actions.running import step
 from apps.jobs.catalogue import SWEEPS, TICK_SECONDS
 from apps.jobs.models import Heartbeat, Queue, Tenant
+from apps.jobs.restoring import hold_if_restored
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 @shared_task
 def tick() -> None:
     """Run every app's sweep. One that fails does not keep the others from running."""
-    if not _take_turn():
+    # Before our own sign of life: how old the last one is says when the backup was made.
+    if hold_if_restored() or not _take_turn():
         return
     for path in SWEEPS:
         try:

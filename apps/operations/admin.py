@@ -80,6 +80,8 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
     def _lead(self, row: PendingOperation) -> str:
         if row.archived_at:
             return _("Archived: %(reason)s") % {"reason": row.archive_reason}
+        if row.status == PendingOperation.Status.PENDING and row.restored_at:
+            return _("It waited in a backup that was restored, and may have been sent since. Confirm asks the far end.")
         if row.status == PendingOperation.Status.PENDING and row.last_error:
             return _("It is tried again by itself. Last time: %(error)s") % {"error": line(row.last_error)}
         return line(row.last_error)

@@ -3,10 +3,11 @@
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Q, When
-from django.db.models.functions import Now, Random, Upper
+from django.db.models.functions import Coalesce, Now, Random, Upper
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from apps.actions.leases import RELEASED
 from apps.actions.models import new_id, short
 from apps.actions.verbs import FormVerb, Given, Step, Verb
 from apps.deadletters.failing import (
@@ -28,6 +29,10 @@ from apps.jobs.models import Queue, Tenant
 AMBIGUOUS = (
     Q(status="failed", failure_class=FailureClass.AMBIGUOUS),
     _("outcome unknown: check the far end first, then resolve it, send it again or archive it"),
+)
+NOT_FOUND_THERE = (
+    Q(status="pending") & (Q(confirm_found__isnull=True) | Q(confirm_found=False)),
+    _("pending, and not known to be at the service; confirm it first, or cancel it"),
 )
 
 
@@ -62,6 +67,8 @@ class PendingOperation(Failing):
         "before": "created_at__lt",
         "completed_since": "completed_at__gte",
         "failed_since": "failed_at__gte",
+        "restored": "restored_at__isnull",
+        "found": "confirm_found",
     }
     searches = ("last_error__icontains", "entity_id", "remote_id")
     taken_in = True
@@ -138,6 +145,9 @@ class PendingOperation(Failing):
     remote_url = models.CharField(_("address at the service"), max_length=500, blank=True, default="")
     result = models.JSONField(_("answer of the service"), null=True, blank=True)
 
+    restored_at = models.DateTimeField(_("restored at"), null=True, blank=True, editable=False)
+    """It was waiting in a backup that was restored: it may have been sent since the backup was made (R26)."""
+
     confirm_asked_at = models.DateTimeField(null=True, editable=False)
     confirmed_at = models.DateTimeField(_("looked up at"), null=True, blank=True)
     confirm_found = models.BooleanField(_("found at the service"), null=True, blank=True)
@@ -194,8 +204,8 @@ class PendingOperation(Failing):
     )
     resolve = Verb(
         _("Resolve"),
-        sources=[Status.FAILED],
-        unless=[ARCHIVED],
+        sources=[Status.FAILED, Status.PENDING],
+        unless=[ARCHIVED, NOT_FOUND_THERE],
         target=Status.COMPLETED,
         sets={"completed_at": Now(), "resolution_note": Given("note")},
         asks=["note"],
@@ -218,7 +228,7 @@ class PendingOperation(Failing):
     )
     confirm = Verb(
         _("Confirm"),
-        sources=[Status.COMPLETED, Status.FAILED],
+        sources=[Status.COMPLETED, Status.FAILED, Status.PENDING],
         sets={"confirm_asked_at": Now()},
         help=_("Ask the service whether it is really there, by our reference. Nothing is changed (S0-26)."),
     )
@@ -297,6 +307,30 @@ class PendingOperation(Failing):
     """Its worker fell silent in a call that nobody can ask about: a person decides."""
     bury = giving_up_on_silence(**POISON)
     """It took its worker down for the fourth time."""
+    recall = Step(
+        _("Restore from a backup"),
+        sources=[Status.PENDING, Status.PROCESSING],
+        target=Status.PENDING,
+        # It was sent after it was made, if at all: from then on a look searches for it.
+        sets={**RELEASED, "restored_at": Now(), "called_at": Coalesce(F("called_at"), F("created_at"))},
+    )
+    """It waited in a backup: the next attempt repeats its key or looks first, where the far end takes either."""
+    recall_in_doubt = Step(
+        _("Restore from a backup"),
+        sources=[Status.PENDING, Status.PROCESSING],
+        target=Status.FAILED,
+        sets={
+            **RELEASED,
+            "restored_at": Now(),
+            "called_at": Coalesce(F("called_at"), F("created_at")),
+            "failed_at": Now(),
+            "failure_class": FailureClass.AMBIGUOUS,
+            "error_type": "restored",
+            "last_error": Given("last_error"),
+        },
+        then="apps.deadletters.inbox.opened",
+    )
+    """It waited in a backup, at a service that nobody can ask: a person decides."""
 
     class Meta:
         verbose_name = _("pending operation")
@@ -336,6 +370,7 @@ class PendingOperation(Failing):
             # Rare words of the list's filters; partial, so that a delivery that goes well pays for none of them.
             models.Index(name="operation_class", fields=["failure_class", "id"], condition=~Q(failure_class="")),
             models.Index(name="operation_error", fields=["error_type", "id"], condition=~Q(error_type="")),
+            models.Index(name="operation_restored", fields=["id"], condition=Q(restored_at__isnull=False)),
             models.Index(name="operation_archived", fields=["id"], condition=Q(archived_at__isnull=False)),
             models.Index(name="operation_tenant", fields=["tenant", "id"], condition=Q(tenant__isnull=False)),
             models.Index(

@@ -5,8 +5,10 @@ import random
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from django.conf import settings
 from pytest_django import DjangoDbBlocker
 
 from apps.integrations.models import Service
@@ -22,6 +24,7 @@ from tests.simulator_process import Simulator
 
 FULL = os.environ.get("CHAOS") == "full"
 LATENCY = {"p50_seconds": 0.1, "p95_seconds": 0.3, "max_seconds": 1}
+PATIENT: dict[str, Any] = {"backoff_base_seconds": 0.5, "max_retries": 50}
 LAST = {"chaos": 1, "browser": 2}
 
 
@@ -103,6 +106,24 @@ def erp(simulator: Simulator, world: World) -> Service:
 
 
 @pytest.fixture
+def piperun(simulator: Simulator, queue: Queue) -> Service:
+    folder = Path(settings.DATA_DIR, "credentials")
+    folder.mkdir(parents=True, exist_ok=True)
+    Path(folder, "CHAOS_TOKEN").write_text(simulator.token())
+    return Service.objects.create(
+        slug="piperun",
+        name="The CRM",
+        connector="piperun",
+        base_url=simulator.piperun,
+        allowed_networks=["127.0.0.0/8"],
+        credentials={"token": "CHAOS_TOKEN"},
+        rate_per_second=5000,
+        burst=5000,
+        **PATIENT,
+    )
+
+
+@pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[Score], Score]:
     """Show a line at the end of the session, whatever becomes of the test."""
 
@@ -124,4 +145,17 @@ def hand_in(service: Service, queue: Queue, count: int, first: int = 0) -> list[
     return PendingOperation.objects.bulk_create(
         PendingOperation(service=service, queue=queue, operation_type="http.post", payload={"n": n})
         for n in range(first, first + count)
+    )
+
+
+def deals(service: Service, queue: Queue, count: int) -> list[PendingOperation]:
+    return PendingOperation.objects.bulk_create(
+        PendingOperation(
+            service=service,
+            queue=queue,
+            operation_type="deal.create",
+            payload={"title": f"Deal {n}", "n": n, "pipeline_id": 1, "stage_id": 10},
+            max_retries=50,
+        )
+        for n in range(count)
     )

@@ -13,51 +13,19 @@ from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import FULL, PATIENT, deals, hand_in
 from tests.chaos.fleet import Fleet, wait_until
 from tests.chaos.score import Score, scored
 from tests.operations.conftest import receiver
 from tests.simulator_process import Simulator
 
 OPERATIONS = 1_000 if FULL else 300
-PATIENT: dict[str, Any] = {"backoff_base_seconds": 0.5, "max_retries": 50}
-
-
-@pytest.fixture
-def piperun(simulator: Simulator, queue: Queue) -> Service:
-    folder = Path(settings.DATA_DIR, "credentials")
-    folder.mkdir(parents=True, exist_ok=True)
-    Path(folder, "CHAOS_TOKEN").write_text(simulator.token())
-    return Service.objects.create(
-        slug="piperun",
-        name="The CRM",
-        connector="piperun",
-        base_url=simulator.piperun,
-        allowed_networks=["127.0.0.0/8"],
-        credentials={"token": "CHAOS_TOKEN"},
-        rate_per_second=5000,
-        burst=5000,
-        **PATIENT,
-    )
 
 
 def lose_answers(simulator: Simulator, service: Service) -> None:
     """Of one call in five; the breaker would see an outage in them, and is told not to."""
     simulator.fault("lose_answer", service=service.slug, method="POST", percent=20)
     CircuitBreaker.objects.filter(service=service).update(failure_threshold=10_000)
-
-
-def deals(service: Service, queue: Queue, count: int) -> list[PendingOperation]:
-    return PendingOperation.objects.bulk_create(
-        PendingOperation(
-            service=service,
-            queue=queue,
-            operation_type="deal.create",
-            payload={"title": f"Deal {n}", "n": n, "pipeline_id": 1, "stage_id": 10},
-            max_retries=50,
-        )
-        for n in range(count)
-    )
 
 
 def settled() -> bool:

@@ -10,7 +10,7 @@ from django.contrib import admin
 from django.contrib.admin.options import IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR
 from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, ChangeList
 from django.core.paginator import Paginator
-from django.db.models import Model, QuerySet
+from django.db.models import BooleanField, Model, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -158,7 +158,7 @@ class WordFilter(admin.SimpleListFilter):
         lookup = self.model.filters[self.word]
         column, *path = lookup.split("__")
         field = cast("Any", self.model._meta.get_field(column))
-        if path == ["isnull"]:
+        if path == ["isnull"] or isinstance(field, BooleanField):
             yield from (("yes", _("yes")), ("no", _("no")))
         elif field.related_model and path:
             named = field.related_model._default_manager.order_by(path[0]).values_list(path[0], flat=True)

@@ -60,6 +60,7 @@ class EventSource(Pausable):
         PAUSED = "paused", pgettext_lazy("event source", "paused")
         """Its events are taken in and wait."""
 
+    held_after_restore = True
     filters = {"status": "status", "slug": "slug", "scheme": "scheme"}
     searches = ("slug__icontains", "name__icontains")
     wakes = "apps.integrations.tasks.process_events"

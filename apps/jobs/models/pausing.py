@@ -1,5 +1,7 @@
 """What a person can hold, until a moment or until somebody lets it go on."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -9,6 +11,9 @@ from apps.actions.verbs import Acted, Given, Verb, Words
 
 class Pausable(Acted):
     """A noun that a person can hold: why, by whom and until when stands on the row."""
+
+    held_after_restore: ClassVar[bool] = False
+    """Whether its rows start paused in a database that was restored: what starts work, or lets it out."""
 
     paused_at = models.DateTimeField(_("paused at"), null=True, blank=True, editable=False)
     paused_reason = models.TextField(_("paused because"), blank=True, default="", editable=False)

@@ -21,7 +21,8 @@ class Queue(Pausable):
         """Rows are taken in and stay; workers pass them by."""
 
     policy = True
-    filters = {"status": "status", "slug": "slug"}
+    held_after_restore = True
+    filters = {"status": "status", "slug": "slug", "because": "paused_reason"}
     searches = ("slug__icontains", "name__icontains")
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
