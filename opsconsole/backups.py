@@ -56,9 +56,7 @@ def database_up() -> Iterator[None]:
     if settings.PRODUCTION or not (data / "database-password").exists() or _answers():
         yield
         return
-    servers = embedded.of_data_folder(
-        data, made_once(data / "database-password"), made_once(data / "redis-password")
-    )
+    servers = embedded.of_data_folder(data, made_once(data / "database-password"), made_once(data / "redis-password"))
     with hold(data), embedded.running(servers):
         yield
 
@@ -97,7 +95,9 @@ def checked(file: Path) -> Manifest:
     unknown = sorted(set(manifest.migrations) - _known())
     if unknown:
         told = {"version": manifest.version, "names": ", ".join(unknown[:3])}
-        words = _("The backup is of version %(version)s, which is newer than this one: it has %(names)s. Install that first.")
+        words = _(
+            "The backup is of version %(version)s, which is newer than this one: it has %(names)s. Install that first."
+        )
         raise BackupError(words % told)
     return manifest
 
@@ -159,7 +159,13 @@ def _digest(file: Path) -> str:
 
 def _run(name: str, *argv: str, stdin: Any = None) -> None:
     done = subprocess.run(  # noqa: S603 # PostgreSQL's own programs
-        [_program(name), *argv], env=_where(), stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False
+        [_program(name), *argv],
+        env=_where(),
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
     )
     if done.returncode:
         told = {"name": name, "why": done.stderr.strip()[-500:]}

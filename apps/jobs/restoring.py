@@ -9,7 +9,7 @@ import logging
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Max, Q
 from django.utils.formats import date_format
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -46,7 +46,7 @@ def _hold(found: Installation) -> None:
     log.warning("This database was restored: %s", reason)
     marked = sum(import_string(path)(found.found_at) for path in RECALLS)
     for model in held_nouns():
-        active = model._default_manager.filter(status="active")
+        active = model._default_manager.filter(Q(status="active"))  # each of them has this state
         while step(model.pause, active, reason=reason):  # type: ignore[attr-defined] # every pausable noun has the verb
             pass
     released = ActionRun.objects.filter(status__in=[ActionRun.Status.QUEUED, ActionRun.Status.RUNNING])

@@ -24,7 +24,9 @@ def recall(found_at: dt.datetime) -> int:
     """
     unsure = _("It was waiting when the backup was made, may have been sent since, and this service cannot be asked.")
     repeatable, undecidable = _parted(_unmarked(found_at))
-    return _all(PendingOperation.recall, repeatable) + _all(PendingOperation.recall_in_doubt, undecidable, last_error=unsure)
+    return _all(PendingOperation.recall, repeatable) + _all(
+        PendingOperation.recall_in_doubt, undecidable, last_error=unsure
+    )
 
 
 def _unmarked(found_at: dt.datetime) -> QuerySet[PendingOperation]:

@@ -1,11 +1,6 @@
 """R05: the far end did it and the answer was lost. What stands against doubles decides what happens next."""
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
-
-import pytest
-from django.conf import settings
 
 from apps.actions.running import run
 from apps.actions.selections import Selection

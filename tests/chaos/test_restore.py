@@ -78,7 +78,7 @@ def test_whoever_resumes_without_looking_doubles_nothing(
 
 def test_a_backup_that_was_cut_short_is_refused(backup: Path) -> None:
     backup.write_bytes(backup.read_bytes()[:-100])
-    with pytest.raises(CommandError, match="changed or cut short. Nothing was changed"):
+    with pytest.raises(CommandError, match=r"changed or cut short. Nothing was changed"):
         call_command("restore", str(backup), yes=True)
     assert PendingOperation.objects.filter(status="completed").count() == SENT
 
@@ -86,7 +86,7 @@ def test_a_backup_that_was_cut_short_is_refused(backup: Path) -> None:
 def test_a_backup_of_a_newer_console_is_refused(backup: Path) -> None:
     manifest = backups.beside(backup)
     manifest.write_text(manifest.read_text().replace("operations.0001_initial", "operations.9999_later"))
-    with pytest.raises(CommandError, match="newer than this one: it has operations.9999_later"):
+    with pytest.raises(CommandError, match=r"newer than this one: it has operations.9999_later"):
         call_command("restore", str(backup), yes=True)
 
 

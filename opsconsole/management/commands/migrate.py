@@ -48,7 +48,9 @@ class Command(migrate.Command):
 
     def _let_others_go_first(self, attempt: int) -> None:
         told = {"attempt": attempt, "most": ATTEMPTS}
-        self.stdout.write(_("A table is in use: others go first, then it is tried again (%(attempt)s of %(most)s).") % told)
+        self.stdout.write(
+            _("A table is in use: others go first, then it is tried again (%(attempt)s of %(most)s).") % told
+        )
         with connection.cursor() as cursor:
             # An index that was being built beside the work and gave way: it is built anew, and its name must be free.
             cursor.execute(HALF_BUILT)

@@ -41,6 +41,8 @@ class Command(BaseCommand):
         if sure or not sys.stdin.isatty():
             return
         told = {"at": manifest.made_at, "version": manifest.version}
-        self.stdout.write(_("Everything in the database gives way to the backup of %(at)s (version %(version)s).") % told)
+        self.stdout.write(
+            _("Everything in the database gives way to the backup of %(at)s (version %(version)s).") % told
+        )
         if input(_("Go on? [y/N] ")).strip().lower() not in ("y", "yes", "s", "sim"):
             raise BackupError(_("Nothing was done."))
