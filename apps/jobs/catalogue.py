@@ -24,6 +24,7 @@ CALLS = ("apps.operations.traffic.calls",)
 RECALLS = ("apps.operations.restoring.recall",)
 """Who sends work out: each marks what was waiting in a backup that was restored, and returns how much that is."""
 
+
 @dataclass(frozen=True, slots=True)
 class Parted:
     """A table whose rows are kept in parts by time, one a day or a week of UTC (apps/jobs/partitions.py)."""
