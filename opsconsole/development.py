@@ -157,6 +157,7 @@ def _programs(machine: Machine) -> Iterator[Program]:
     """Yield what carries operations, in the order of starting."""
     yield _worker(machine, "ticker", queue="ticks", children=1)
     yield _worker(machine, "worker", queue="drains", children=2)
+    yield _worker(machine, "jobs", queue="jobs", children=2)
     yield machine.program(
         *("beat", "-m", "celery", "-A", "opsconsole", "beat", "--pidfile=", "--loglevel", "INFO"),
         OPS_STATEMENT_TIMEOUT_MS="60000",

@@ -152,8 +152,12 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None  # a worker waits for its broker however long that takes
 # The tick has a worker of its own: drains, probes and bulk runs take seconds, and it must not wait behind them.
+# Nor do drains wait behind jobs, which may take an hour.
 CELERY_TASK_DEFAULT_QUEUE = "drains"
-CELERY_TASK_ROUTES = {"apps.jobs.tasks.tick": {"queue": "ticks"}}
+CELERY_TASK_ROUTES = {
+    "apps.jobs.tasks.tick": {"queue": "ticks"},
+    "apps.jobs.tasks.work_off": {"queue": "jobs"},
+}
 CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25

@@ -9,9 +9,7 @@ from django.db import models
 from django.db.models import Expression
 from django.utils.module_loading import import_string
 
-from apps.actions.verbs import Acted, FormVerb, Given, Move, Verb, moves_of, nouns, states_of
-
-ASKS = ("note", "reason", "until", "owner")
+from apps.actions.verbs import ASKS, Acted, FormVerb, Given, Move, Verb, moves_of, nouns, states_of
 
 
 def check_moves(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from apps.actions.models import SavedView
 from apps.actions.running import Pace
-from apps.actions.verbs import Verb
+from apps.actions.verbs import ASKS, Verb
 
 PACES = [
     ("canary", _("One, then ten, then the rest; it stops by itself when more than a fifth fail again")),
@@ -45,6 +45,12 @@ class PressForm(forms.Form):
     owner = forms.CharField(
         label=_("Owner"), required=False, widget=forms.Select, help_text=_("Who sees to it from now on.")
     )
+    tenant = forms.CharField(
+        label=_("Tenant"),
+        required=False,
+        max_length=60,
+        help_text=_("Its short name. Left empty: all of them, where the work is done for each tenant."),
+    )
     pace = forms.ChoiceField(label=_("Pace"), choices=PACES, required=False, widget=forms.RadioSelect)
     rate = forms.FloatField(label=_("Rows per second"), required=False, min_value=0.01, max_value=10_000)
     key = forms.CharField(max_length=64, required=False, widget=forms.HiddenInput)
@@ -74,7 +80,7 @@ class PressForm(forms.Form):
     @property
     def given(self) -> dict[str, Any]:
         """What the person gave, as `run` takes it."""
-        return {name: self.cleaned_data[name] for name in ("note", "reason", "until", "owner") if name in self.fields}
+        return {name: self.cleaned_data[name] for name in ASKS if name in self.fields}
 
     @property
     def pacing(self) -> Pace | None:

@@ -90,7 +90,18 @@ class WithOwner(BaseModel):
     owner: str = Field("", max_length=150, description="A sign-in name; left empty, whoever asks.")
 
 
-ASKS: dict[str, type[BaseModel]] = {"reason": WithReason, "until": WithUntil, "owner": WithOwner}
+class WithTenant(BaseModel):
+    """A verb that may be meant for one tenant."""
+
+    tenant: str = Field("", max_length=60, description="A tenant's short name; left empty, all of them.")
+
+
+ASKS: dict[str, type[BaseModel]] = {
+    "reason": WithReason,
+    "until": WithUntil,
+    "owner": WithOwner,
+    "tenant": WithTenant,
+}
 """The words a verb may ask for, beside the note that each takes."""
 
 

@@ -1,11 +1,13 @@
 """What workers do for action runs. Every task begins by taking rows: a lost or doubled message changes nothing."""
 
 import logging
+import mmap
 import time
 from functools import partial
 from typing import Any
 
 from celery import Task, shared_task
+from celery.signals import worker_shutting_down
 from django.db import transaction
 from django.utils.module_loading import import_string
 
@@ -18,6 +20,20 @@ QUIET_SECONDS = 5.0
 """So long a process sends nothing after the broker failed it: nobody waits for a dead broker twice."""
 
 _quiet_until = 0.0
+
+# A page that the worker's pool shares with its parent: only the parent hears that it shall stop.
+_stopping = mmap.mmap(-1, 1)
+
+
+@worker_shutting_down.connect
+def note_stop(**_signal: object) -> None:
+    """Let what is under way begin nothing more."""
+    _stopping[0] = 1
+
+
+def stopping() -> bool:
+    """Say whether this worker was told to stop."""
+    return bool(_stopping[0])
 
 
 @shared_task

@@ -23,6 +23,9 @@ from apps.actions.actors import Actor
 Words = str | Promise
 Unless = Sequence[tuple[Q, Words]]
 
+ASKS = ("note", "reason", "until", "owner", "tenant")
+"""The words a verb may ask for. See `Verb`."""
+
 WRONG_STATE = 0
 """The refusal number of a row that is in none of the move's sources; `unless` conditions count from 1."""
 
@@ -134,7 +137,7 @@ class Verb(Move):
     """A step that staff may take. See `Move`; beyond it:
 
     `asks` names what the person gives: `note` (free), `reason` (required), `until` (a moment, may be left open),
-    `owner` (a sign-in name; left empty, the one who asks).
+    `owner` (a sign-in name; left empty, the one who asks), `tenant` (a short name; left empty, all of them).
     `paced` offers canary and rate, and watches the rows settle. `danger` asks for a second look on every face.
     `hints` say more of what it asks. `shows`: its `then` makes secrets (`show_once`), and this is the dotted path of a
     function `(rows, actor)` that raises `NotPermitted` where the actor may not be shown them.

@@ -17,6 +17,9 @@ from apps.deadletters.failures import FailureClass
 FAILED = "failed"
 """The state of work that was given up on, whatever its kind."""
 PROCESSING = "processing"
+"""The state of work that a worker holds, where it has no other word for it."""
+OPENS = "apps.deadletters.inbox.opened"
+"""What opens the dead letters of what was given up on."""
 
 ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 WHY = {name: Given(name) for name in ("failure_class", "error_type", "last_error")}
@@ -94,21 +97,21 @@ def restoring(help: Words) -> Verb:
     )
 
 
-def rescuing(waiting: str) -> Step:
+def rescuing(waiting: str, held: str = PROCESSING) -> Step:
     """Return the step that takes work back from a worker that fell silent; it waits again, due now."""
     sets = {**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()}
-    return Step(_("Rescue"), sources=[PROCESSING], target=waiting, sets=sets)
+    return Step(_("Rescue"), sources=[held], target=waiting, sets=sets)
 
 
-def giving_up_on_silence(**why: Any) -> Step:
+def giving_up_on_silence(held: str = PROCESSING, then: str = OPENS, **why: Any) -> Step:
     """Return the step that gives up on work whose worker fell silent; `why` is its failure class and error type."""
     told = {"failed_at": Now(), "last_error": Given("last_error"), **why}
     return Step(
         _("Rescue"),
-        sources=[PROCESSING],
+        sources=[held],
         target=FAILED,
         sets={**RELEASED, "crashes": F("crashes") + 1, **told},
-        then="apps.deadletters.inbox.opened",
+        then=then,
     )
 
 

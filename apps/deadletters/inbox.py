@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.utils.module_loading import import_string
@@ -20,10 +21,13 @@ WORDS_AT_MOST = 2000
 """So many characters of the error, and of the payload, are kept for searches."""
 
 
-def opened(moved: Moved) -> None:
-    """Open a dead letter for each source that gave up; one that is known already is reopened with its repeats."""
+def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
+    """Open a dead letter for each source that gave up; one that is known already is reopened with its repeats.
+
+    `instead` names, for a source, the earlier one whose letter stands for both.
+    """
     kind = kind_of(moved.move.model)
-    letters = {letter.source_id: letter for letter in _written(kind, moved)}
+    letters = {(instead or {}).get(letter.source_id, letter.source_id): letter for letter in _written(kind, moved)}
     families = _families(letters.values())
     known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters)
     again = {key: _told(letters.pop(source_id)) for source_id, key in known.values_list("source_id", "pk")}

@@ -1,4 +1,7 @@
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 from django.utils.translation import gettext_lazy as _
 
 
@@ -7,3 +10,13 @@ class JobsConfig(AppConfig):
 
     name = "apps.jobs"
     verbose_name = _("Jobs")
+
+    def ready(self) -> None:
+        """Make the rows of the catalogue after migrate."""
+        post_migrate.connect(_make_missing, sender=self, dispatch_uid="jobs.catalogue")
+
+
+def _make_missing(**_signal: Any) -> None:
+    from apps.jobs.scheduling import make_missing
+
+    make_missing()

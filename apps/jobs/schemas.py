@@ -1,9 +1,12 @@
 """What the API shows of queues and tenants."""
 
 import datetime as dt
+from typing import Any
 from uuid import UUID
 
 from ninja import Schema
+
+from apps.jobs.models import JobRun
 
 
 class PausableRow(Schema):
@@ -16,6 +19,66 @@ class PausableRow(Schema):
     paused_at: dt.datetime | None
     paused_reason: str
     paused_until: dt.datetime | None
+
+
+class JobRow(PausableRow):
+    """Work that comes round, or is asked for."""
+
+    cron: str
+    every_seconds: int | None
+    zone: str
+    overlap: str
+    misfire: str
+    timeout_seconds: int
+    next_at: dt.datetime | None
+
+
+class JobRunRow(Schema):
+    """One run of a job (S3-29)."""
+
+    id: UUID
+    job: str
+    tenant: str
+    status: str
+    slot_at: dt.datetime | None
+    rerun_of: UUID | None
+    asked_by: str
+    given: dict[str, Any]
+    counts: dict[str, int]
+    expected: int | None
+    failure_class: str
+    error_type: str
+    error: str
+    due_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    duration_ms: int | None
+    archived_at: dt.datetime | None
+
+    @staticmethod
+    def resolve_job(run: JobRun) -> str:
+        """Name the job."""
+        return run.job.slug
+
+    @staticmethod
+    def resolve_tenant(run: JobRun) -> str:
+        """Name the tenant; empty where it runs for none."""
+        return run.tenant.slug if run.tenant else ""
+
+    @staticmethod
+    def resolve_rerun_of(run: JobRun) -> UUID | None:
+        """Name the run that it repeats."""
+        return run.rerun_of_id
+
+    @staticmethod
+    def resolve_error(run: JobRun) -> str:
+        """Tell why it failed."""
+        return run.last_error
+
+    @staticmethod
+    def resolve_duration_ms(run: JobRun) -> int | None:
+        """Return how long it took."""
+        return round(run.duration.total_seconds() * 1000) if run.duration is not None else None
 
 
 class QueueRow(PausableRow):

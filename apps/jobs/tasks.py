@@ -8,11 +8,18 @@ from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 
 from apps.actions.running import step
+from apps.actions.tasks import stopping, wake
+from apps.jobs import execution, scheduling
 from apps.jobs.catalogue import SWEEPS, TICK_SECONDS
-from apps.jobs.models import Heartbeat, Queue, Tenant
+from apps.jobs.models import Heartbeat, Job, Queue, Tenant
 from apps.jobs.restoring import hold_if_restored
 
 log = logging.getLogger(__name__)
+
+TURN_SECONDS = 20.0
+"""So long a worker takes up new runs, then its message is over; a run that it has begun it carries on."""
+AT_ONCE = 8
+"""So many turns the sweep asks for where runs wait."""
 
 
 @shared_task
@@ -35,7 +42,18 @@ def _take_turn() -> bool:
     return made or bool(Heartbeat.objects.filter(name="tick", beat_at__lte=stale).update(beat_at=Now()))
 
 
-def resume_lapsed() -> None:
-    """Resume, as the system, what was paused until a moment that has passed."""
-    for model in (Queue, Tenant):
+@shared_task
+def work_off() -> None:
+    """Carry out runs that are due, for one turn. One that finds none costs one look."""
+    if execution.work_off(TURN_SECONDS, stopping) and execution.claimable().exists():
+        wake(work_off)
+
+
+def sweep() -> None:
+    """End the pauses that are over, let slots become runs, and find what no message speaks of."""
+    for model in (Queue, Tenant, Job):
         step(model.resume, model.objects.filter(paused_until__lte=Now()))
+    scheduling.open_slots()
+    execution.rescue_lapsed()
+    for _run in execution.claimable()[:AT_ONCE]:
+        wake(work_off)

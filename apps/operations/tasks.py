@@ -1,28 +1,17 @@
 """What workers do for operations. A message names a queue at most; the rows say what is to be done."""
 
 import logging
-import mmap
 
 from celery import shared_task
-from celery.signals import worker_shutting_down
 from django.db import OperationalError
 
-from apps.actions.tasks import wake
+from apps.actions.tasks import stopping, wake
 from apps.jobs.models import Queue
 from apps.operations import claiming, confirming, delivery, places
 from apps.operations.backlog import fold_tallies
 from apps.operations.rescuing import rescue_lapsed
 
 log = logging.getLogger(__name__)
-
-# A page that the worker's pool shares with its parent: only the parent hears that it shall stop.
-_stopping = mmap.mmap(-1, 1)
-
-
-@worker_shutting_down.connect
-def note_stop(**_signal: object) -> None:
-    """Let drains that run claim no more."""
-    _stopping[0] = 1
 
 
 @shared_task
@@ -37,7 +26,7 @@ def drain(slug: str, place: str = "") -> None:
 def _drain(queue: Queue, place: int) -> None:
     more = bool(claiming.free_services(queue))
     if more:
-        delivery.drain(queue, place=place, stopping=lambda: bool(_stopping[0]))
+        delivery.drain(queue, place=place, stopping=stopping)
         more = bool(claiming.free_services(queue))
     if more:
         places.keep(place)

@@ -11,7 +11,7 @@ from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
-from apps.jobs.models import Queue, Tenant
+from apps.jobs.models import Job, JobRun, Queue, Tenant
 from tests.cast import ROOT, Company
 from tests.integrations.events import event_of
 
@@ -35,6 +35,7 @@ def populate(company: Company) -> None:
         Endpoint.objects.create(slug=slug, **lead).mapped_by({"name": {"from": "data.name"}}, "ana")
     run(Endpoint.pause, one(Endpoint, Endpoint.objects.get(slug="visits")), ROOT, given=held)
     _tell_events()
+    _run_jobs()
     keys.make("The site", Group.objects.get(name="Viewer"))
     for status in ("queued", "paused"):
         ActionRun.objects.create(
@@ -47,6 +48,16 @@ def populate(company: Company) -> None:
         )
     letter = DeadLetter.objects.get(source_id=company.operations["archived"][0].pk)
     assert letter.status == "archived"
+
+
+def _run_jobs() -> None:
+    """A job that is paused beside one that is not, and a run in each state, one of them archived."""
+    active, paused = Job.objects.get(slug="clear-sessions"), Job.objects.create(slug="tell", name="Tell")
+    run(Job.pause, one(Job, paused), ROOT, given={"reason": "a flood of mails"})
+    for state in ("queued", "failed", "superseded", "succeeded"):
+        JobRun.objects.create(job=active, status=state)
+    put_away = JobRun.objects.create(job=active, status="failed")
+    run(JobRun.archive, one(JobRun, put_away), ROOT, given=ARCHIVED)
 
 
 def _tell_events() -> None:

@@ -118,7 +118,7 @@ def _standing(run: ActionRun, number: int) -> str:
 
 
 def _facts(run: ActionRun) -> list[tuple[str, str]]:
-    words = {"note": _("Note"), "reason": _("Reason"), "until": _("Until"), "owner": _("Owner")}
+    words = {"note": _("Note"), "reason": _("Reason"), "until": _("Until"), "owner": _("Owner"), "tenant": _("Tenant")}
     facts = [(words[word], _as_told(word, value)) for word, value in run.given.items() if value and word in words]
     if run.rate_per_second:
         facts.append((_("Pace"), _("%(rate)s rows per second") % {"rate": run.rate_per_second}))

@@ -1,8 +1,9 @@
 """Jobs and their runs, what can be paused, and the heartbeats of everything that must not fall silent."""
 
 from apps.jobs.models.heartbeat import MISSED, Heartbeat
+from apps.jobs.models.job import Job, JobRun
 from apps.jobs.models.pausing import Pausable, pausing, resuming
 from apps.jobs.models.queue import Queue
 from apps.jobs.models.tenant import Tenant
 
-__all__ = ["MISSED", "Heartbeat", "Pausable", "Queue", "Tenant", "pausing", "resuming"]
+__all__ = ["MISSED", "Heartbeat", "Job", "JobRun", "Pausable", "Queue", "Tenant", "pausing", "resuming"]

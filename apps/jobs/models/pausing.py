@@ -1,6 +1,6 @@
 """What a person can hold, until a moment or until somebody lets it go on."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models.functions import Now
@@ -35,7 +35,7 @@ def pausing(help: Words) -> Verb:
     )
 
 
-def resuming(help: Words) -> Verb:
-    """Return the verb that lets a held row go on."""
-    sets = {"paused_at": None, "paused_reason": "", "paused_until": None}
+def resuming(help: Words, **sets: Any) -> Verb:
+    """Return the verb that lets a held row go on; `sets` are columns beside those of the pause."""
+    sets = {"paused_at": None, "paused_reason": "", "paused_until": None, **sets}
     return Verb(_("Resume"), sources=["paused"], target="active", sets=sets, help=help)

@@ -9,7 +9,7 @@ from apps.actions.management.terminal import REFUSED, WRONGLY_ASKED, Bar, refusa
 from apps.actions.models import ActionRun
 from apps.actions.running import Pace
 from apps.actions.selections import Selection, closest
-from apps.actions.verbs import Acted, NotFound, Verb, nouns, slug_of, verbs_of
+from apps.actions.verbs import ASKS, Acted, NotFound, Verb, nouns, slug_of, verbs_of
 
 ENDED_BADLY = (ActionRun.Status.STOPPED, ActionRun.Status.CANCELLED, ActionRun.Status.PAUSED)
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("ids", nargs="*", help="the rows, by id")
         parser.add_argument("--filter", nargs="+", default=[], metavar="WORD=VALUE", help="all rows that match")
         parser.add_argument("--all", action="store_true", help="all live rows")
-        for word in ("note", "reason", "until", "owner"):
+        for word in ASKS:
             parser.add_argument(f"--{word}")
         parser.add_argument("--dry-run", action="store_true", help="only say what would happen")
         parser.add_argument("--rate", type=float, help="rows a second, for a verb that may be paced")
@@ -41,7 +41,7 @@ class Command(BaseCommand):
                 self._preview(verb, selection)
                 return
             self._second_look(verb, selection, options["yes"])
-            given = {word: options[word] for word in ("note", "reason", "until", "owner") if options[word]}
+            given = {word: options[word] for word in ASKS if options[word]}
             run = running.run(verb, selection, whoever(), given=given, pace=_pace(options))
             if verb.model is ActionRun:  # it stands for itself: a run that was resumed is the workers' to go on with
                 self.stdout.write(_("%(verb)s: done. The run is %(state)s.") % _standing(verb, run))
