@@ -160,7 +160,6 @@ def _programs(machine: Machine) -> Iterator[Program]:
     yield _worker(machine, "jobs", queue="jobs", children=2)
     yield machine.program(
         *("beat", "-m", "celery", "-A", "opsconsole", "beat", "--pidfile=", "--loglevel", "INFO"),
-        OPS_STATEMENT_TIMEOUT_MS="60000",
     )
     yield machine.program("traffic", "manage.py", "demo", "--traffic")
 
@@ -171,7 +170,6 @@ def _worker(machine: Machine, name: str, queue: str, children: int) -> Program:
         *(name, "-m", "celery", "-A", "opsconsole", "worker", "--queues", queue, "--concurrency", str(children)),
         *("--hostname", f"{name}@%h", "--without-mingle", "--without-gossip", "--loglevel", "INFO"),
         grace_seconds=30,
-        OPS_STATEMENT_TIMEOUT_MS="60000",
     )
 
 

@@ -87,7 +87,6 @@ class World:
             **os.environ,
             "DATABASE_URL": self.servers.database_url,
             "REDIS_URL": self.servers.redis_url,
-            "OPS_STATEMENT_TIMEOUT_MS": "60000",
             "OPS_LEASE_SECONDS": "4",
         }
 

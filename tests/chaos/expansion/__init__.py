@@ -1,0 +1,1 @@
+"""A later version's migrations: they expand tables that everything writes to."""
