@@ -47,7 +47,7 @@ def situation() -> list[str]:
         _("  Look at them:      %s") % (settings.PUBLIC_URL.rstrip("/") + list_address()),
         _("  Ask the far ends:  manage.py ops confirm pending-operations --filter restored=yes status=pending"),
         _("  Settle the found:  manage.py ops resolve pending-operations --filter restored=yes found=yes --note …"),
-        _("  Let work go on:    Resume on the lists of queues and event sources; home names all that is paused"),
+        _("  Let work go on:    Resume on the lists of queues, jobs and event sources; home names all that is paused"),
     ]
 
 

@@ -9,11 +9,12 @@ from django.test import Client
 from apps.actions import installations
 from apps.actions.models import ActionRun, Installation
 from apps.actions.running import run
+from apps.actions.selections import Selection
 from apps.actions.verbs import Refused
 from apps.deadletters.models import DeadLetter
 from apps.integrations.models import EventSource
 from apps.jobs import tasks
-from apps.jobs.models import Heartbeat, Queue
+from apps.jobs.models import Heartbeat, Job, Queue
 from apps.jobs.restoring import hold_if_restored
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT, Company, matching, refreshed, take, ticked
@@ -44,13 +45,14 @@ def test_nothing_is_claimed_in_a_restored_database(company: Company) -> None:
     assert take(company.operations["pending"]) == (0, [])
 
 
-def test_every_queue_and_event_source_is_paused_with_the_moment_of_the_backup(company: Company) -> None:
+def test_every_queue_job_and_event_source_is_paused_with_the_moment_of_the_backup(company: Company) -> None:
     EventSource.objects.create(slug="site", name="site")
     Heartbeat.objects.update_or_create(name="tick", defaults={"interval_seconds": 5, "beat_at": "2026-01-31T11:15Z"})
     come_from_elsewhere()
     assert hold_if_restored()
-    told = [row.paused_reason for model in (Queue, EventSource) for row in model.objects.filter(status="paused")]
-    assert told == ["restored from a backup of 31 Jan 2026, 08:15"] * (Queue.objects.count() + 1)
+    for model in (Queue, Job, EventSource):
+        told = set(model.objects.values_list("status", "paused_reason"))
+        assert told == {("paused", "restored from a backup of 31 Jan 2026, 08:15")}
 
 
 def test_what_a_person_had_paused_keeps_their_reason(company: Company) -> None:
@@ -153,8 +155,8 @@ def test_home_says_so_until_the_last_is_resumed(company: Company, client: Client
     [banner] = [each for each in client.get("/admin/").context["home"]["banners"] if "restored" in each["words"]]
     assert "5 operations may already have been sent" in banner["words"]
     assert client.get(banner["url"]).status_code == 200
-    for queue in Queue.objects.filter(status="paused"):
-        run(Queue.resume, one(Queue, queue), ROOT)
+    for model in (Queue, Job):
+        run(model.resume, Selection.matching(model, {"status": "paused"}), ROOT)
     told = [each["words"] for each in client.get("/admin/").context["home"]["banners"]]
     assert not [words for words in told if "restored" in words]
 

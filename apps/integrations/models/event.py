@@ -61,7 +61,7 @@ class EventSource(Pausable):
         """Its events are taken in and wait."""
 
     held_after_restore = True
-    filters = {"status": "status", "slug": "slug", "scheme": "scheme"}
+    filters = {"status": "status", "slug": "slug", "scheme": "scheme", "because": "paused_reason"}
     searches = ("slug__icontains", "name__icontains")
     wakes = "apps.integrations.tasks.process_events"
 

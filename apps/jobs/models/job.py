@@ -64,7 +64,7 @@ class Job(Pausable):
 
     policy = True
     held_after_restore = True
-    filters = {"status": "status", "slug": "slug"}
+    filters = {"status": "status", "slug": "slug", "because": "paused_reason"}
     searches = ("slug__icontains", "name__icontains")
     wakes = "apps.jobs.tasks.work_off"
 
