@@ -32,7 +32,8 @@ from apps.deadletters.failures import FailureClass
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Endpoint, Service
-from apps.jobs.models import Heartbeat, Queue, Tenant
+from apps.jobs.models import Heartbeat, JobRun, Queue, Tenant
+from apps.jobs.stats import Lateness, lateness
 from apps.operations.backlog import backlogs, counts
 from apps.operations.models import PendingOperation
 from opsconsole import restored
@@ -164,7 +165,16 @@ class Situation:
     @property
     def banners(self) -> list[Told]:
         """What must not be overlooked, gravest first."""
-        found = [self._restored(), self._poison(), self._broker(), self._silent, *self._breached(), self._keys_due()]
+        found = [
+            self._restored(),
+            self._poison(),
+            self._broker(),
+            self._silent,
+            self._late(),
+            self._missed(),
+            *self._breached(),
+            self._keys_due(),
+        ]
         return [banner for banner in found if banner]
 
     def _restored(self) -> Told | None:
@@ -220,6 +230,39 @@ class Situation:
             "age": timesince(min(beat.beat_at for beat in silent), self.asked_at),
         }
         return {"state": "failed", "words": words, "url": reverse("admin:jobs_heartbeat_changelist"), "link": _("Look")}
+
+    @cached_property
+    def _lateness(self) -> Lateness:
+        return lateness()
+
+    def _late(self) -> Told | None:
+        """A run that nobody begins, while the tick beats: its workers are down, or too few."""
+        late = self._lateness
+        if not (late.runs or late.slots) or not self.request.user.has_perm("jobs.view_jobrun"):
+            return None
+        words = ngettext(
+            "%(count)s job run is late, for %(age)s: are the workers of the queue jobs running?",
+            "%(count)s job runs are late, the first for %(age)s: are the workers of the queue jobs running?",
+            late.runs + late.slots,
+        )
+        told = {
+            "count": figure(late.runs + late.slots),
+            "age": timesince(late.since or self.asked_at, self.asked_at, depth=1),
+        }
+        url = reverse("admin:jobs_jobrun_changelist") + "?status=queued"
+        return {"state": "warning", "words": words % told, "url": url, "link": _("Look")}
+
+    def _missed(self) -> Told | None:
+        count = self._lateness.missed
+        if not count or not self.request.user.has_perm("jobs.view_jobrun"):
+            return None
+        words = ngettext(
+            "%(count)s slot of a job was missed in the last 24 hours: nothing ticked when it was due.",
+            "%(count)s slots of jobs were missed in the last 24 hours: nothing ticked when they were due.",
+            count,
+        )
+        url = reverse("admin:jobs_jobrun_changelist") + f"?error={JobRun.MISSED}"
+        return {"state": "warning", "words": words % {"count": figure(count)}, "url": url, "link": _("Look")}
 
     def _breached(self) -> list[Told]:
         """Both thresholds of runbook 0 are strict: 50 pending and 10 failed do not alert (S0-22)."""

@@ -27,6 +27,8 @@ SLOTS_AT_MOST = 1000
 """So many slots of one job become rows in one go; the next tick goes on."""
 
 Status = JobRun.Status
+LeftOut = tuple[JobRun, Mapping[str, str]]
+"""A run that is not begun, and what its row says of why."""
 
 
 def make_missing() -> int:
@@ -66,8 +68,8 @@ def _open(key: UUID) -> int:
         now = database_now()
         slots = _slots(job, job.next_at, now)
         wanted, out = _sorted(job, slots, now)
-        JobRun.objects.bulk_create([*wanted, *(run for run, _why in out)], ignore_conflicts=True)
-        why = {run.pk: {"last_error": words} for run, words in out}
+        JobRun.objects.bulk_create([*wanted, *(run for run, _told in out)], ignore_conflicts=True)
+        why = {run.pk: told for run, told in out}
         statements.move(JobRun.leave_out, JobRun.objects.filter(pk__in=why), limit=len(why), each=why, history=False)
         Job.objects.filter(pk=key).update(next_at=next(job.schedule.after(slots[-1]), None))
     return len(slots)
@@ -78,7 +80,7 @@ def _slots(job: Job, first: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
     return [first, *(slot for slot, _number in zip(come, range(SLOTS_AT_MOST - 1), strict=False))]
 
 
-def _sorted(job: Job, slots: Sequence[dt.datetime], now: dt.datetime) -> tuple[list[JobRun], list[tuple[JobRun, str]]]:
+def _sorted(job: Job, slots: Sequence[dt.datetime], now: dt.datetime) -> tuple[list[JobRun], list[LeftOut]]:
     """Return the runs of slots: those to begin, and those that the job's policies leave out, each with why.
 
     Those to begin are in time, or of the missed ones the one that is made up.
@@ -87,14 +89,12 @@ def _sorted(job: Job, slots: Sequence[dt.datetime], now: dt.datetime) -> tuple[l
     missed, wanted = [s for s in slots if s < early], [s for s in slots if s >= early]
     if missed and not wanted and job.misfire == Job.Misfire.LATEST:
         wanted = [missed.pop()]
-    silent, busy_words = (
-        _("Missed: nothing ticked when it was due."),
-        _("Left out: the run before was still under way."),
-    )
-    out = [(JobRun(job=job, slot_at=slot), silent) for slot in missed]
+    late = {"error_type": JobRun.MISSED, "last_error": _("Missed: nothing ticked when it was due.")}
+    met = {"error_type": "overlap", "last_error": _("Left out: the run before was still under way.")}
+    out: list[LeftOut] = [(JobRun(job=job, slot_at=slot), late) for slot in missed]
     runs = [JobRun(job=job, tenant_id=tenant, slot_at=slot) for slot in wanted for tenant in tenants_of(job)]
     busy = _under_way(job) if job.overlap == Job.Overlap.SKIP else set()
-    out += [(run, busy_words) for run in runs if run.tenant_id in busy]
+    out += [(run, met) for run in runs if run.tenant_id in busy]
     return [run for run in runs if run.tenant_id not in busy], out
 
 

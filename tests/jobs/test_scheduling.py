@@ -9,6 +9,7 @@ from apps.actions.selections import Selection
 from apps.actions.verbs import Refused
 from apps.jobs import execution, scheduling
 from apps.jobs.models import Job, JobRun, Tenant
+from apps.jobs.stats import lateness
 from tests.cast import ROOT
 
 MINUTE = dt.timedelta(minutes=1)
@@ -119,3 +120,23 @@ def test_a_job_is_not_run_for_a_tenant_that_is_not_carried(jobs: dict[str, Job],
     with pytest.raises(Refused, match=r"no tenant nobody|has left"):
         scheduling.run_now("nightly", ROOT, tenant=tenant)
     assert not JobRun.objects.exists()
+
+
+def test_a_run_that_nobody_begins_is_late(jobs: dict[str, Job]) -> None:
+    scheduling.run_now("quiet", ROOT)
+    assert lateness().runs == 0
+    JobRun.objects.update(due_at=Now() - 6 * MINUTE)
+    assert (lateness().runs, lateness().since) == (1, JobRun.objects.get().due_at)
+
+
+def test_a_slot_that_nothing_opens_is_late_after_three_ticks(jobs: dict[str, Job]) -> None:
+    Job.objects.filter(slug="quiet").update(next_at=Now() - dt.timedelta(seconds=14))
+    assert lateness().slots == 0
+    Job.objects.filter(slug="quiet").update(next_at=Now() - dt.timedelta(seconds=16))
+    assert lateness().slots == 1
+
+
+def test_what_was_missed_is_told_for_a_day(jobs: dict[str, Job]) -> None:
+    passed(jobs["quiet"], 10)
+    scheduling.open_slots()
+    assert lateness().missed == 5

@@ -510,6 +510,11 @@ def age(moment: dt.datetime | None) -> str:
     return render_to_string("console/age.html", {"moment": moment})
 
 
+def span(value: dt.timedelta) -> str:
+    """Return how long something took, as people say it."""
+    return render_to_string("console/span.html", {"span": value}).strip()
+
+
 def figure(number: int) -> str:
     """Return a number with its thousands apart, as the reader writes it."""
     return str(formats.number_format(number, use_l10n=True, force_grouping=True))

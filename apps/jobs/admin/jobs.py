@@ -1,20 +1,22 @@
 """The pages of jobs and their runs: what comes when, how the last ones went, and what is still unresolved."""
 
-import datetime as dt
 from typing import Any
 from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import OuterRef, Subquery
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
-from apps.actions.admin.pages import Told, figure, line, newest_first
+from apps.actions.admin.pages import Told, figure, line, newest_first, span
 from apps.actions.verbs import kind_of
+from apps.deadletters.failures import TRANSIENT, FailureClass
 from apps.deadletters.models import DeadLetter
 from apps.jobs.admin.pausing import PausedColumns
 from apps.jobs.catalogue import kinds
@@ -79,7 +81,8 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
     @admin.display(description=gettext_lazy("runs"))
     def runs(self, row: Job) -> str:
         url = f"{reverse('admin:jobs_jobrun_changelist')}?job={row.slug}"
-        return format_html('<a href="{}">{}</a>', url, _("all runs of it"))
+        failed = _("what failed and nothing has made up for")
+        return format_html('<a href="{}">{}</a> · <a href="{}&amp;status=failed">{}</a>', url, _("all"), url, failed)
 
 
 def _last_of(jobs: list[UUID]) -> dict[UUID, JobRun]:
@@ -115,7 +118,20 @@ class JobRunAdmin(VerbAdmin[JobRun]):
             "lead": self._lead(row),
             "live": row.status in JobRun.UNDER_WAY,
             "run": row,
+            "told_counts": [(figure(count), word) for word, count in row.counts.items()],
+            "progress": _progress(row),
+            "advice": _advice(row),
         }
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Told | None = None
+    ) -> HttpResponse:
+        """Show a run; where it has ended since the page was asked for, let the whole page be asked for again."""
+        response = super().change_view(request, object_id, form_url, extra_context)
+        told = getattr(response, "context_data", None) or {}
+        if request.headers.get("HX-Target") == "run-live" and not told.get("live"):
+            response["HX-Refresh"] = "true"
+        return response
 
     def _lead(self, row: JobRun) -> str:
         if row.archived_at:
@@ -213,16 +229,31 @@ class JobRunAdmin(VerbAdmin[JobRun]):
         return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))
 
 
-def span(duration: dt.timedelta) -> str:
-    """Return how long something took, as people say it."""
-    seconds = duration.total_seconds()
-    if seconds < 60:
-        return _("%(seconds).1f s") % {"seconds": seconds}
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return _("%(hours)s h %(minutes)s min") % {"hours": hours, "minutes": minutes}
-    return _("%(minutes)s min %(seconds)s s") % {"minutes": minutes, "seconds": rest}
+def _progress(row: JobRun) -> Told | None:
+    kind = kinds().get(row.job.slug)
+    if kind is None or not row.expected:
+        return None
+    return {"done": min(row.counts.get(kind.progress, 0), row.expected), "expected": row.expected}
+
+
+PASSES = (*TRANSIENT, FailureClass.QUOTA)
+"""What the next run may find mended."""
+
+
+def _advice(row: JobRun) -> str:
+    """Say what to do about a failed run: wait for the next, renew a credential, or escalate (S1-59 to S1-61)."""
+    if row.status != JobRun.Status.FAILED or row.archived_at:
+        return ""
+    if row.failure_class == FailureClass.CREDENTIAL:
+        return _("Its credential is refused: renew it, then run it again.")
+    if row.failure_class not in PASSES:
+        return _("It will fail again until somebody mends the cause: escalate to development (L2).")
+    if row.job.next_at and row.job.status == Job.Status.ACTIVE:
+        told = {"at": date_format(timezone.localtime(row.job.next_at), "SHORT_DATETIME_FORMAT")}
+        return (
+            _("This may pass by itself: the next run is at %(at)s. Run it again now, or escalate if it lasts.") % told
+        )
+    return _("This may pass by itself: run it again.")
 
 
 def _waits(row: JobRun) -> str:

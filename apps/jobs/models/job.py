@@ -175,6 +175,8 @@ class JobRun(Failing):
         """A later run did its work, a person settled it, or its slot was left out."""
 
     UNDER_WAY = (Status.QUEUED, Status.RUNNING)
+    MISSED = "missed"
+    """The error type of a slot that nothing opened in time."""
 
     filters = {
         "status": "status",
@@ -326,7 +328,7 @@ class JobRun(Failing):
         _("Leave out"),
         sources=[Status.QUEUED],
         target=Status.SUPERSEDED,
-        sets={"error_type": "missed", "last_error": Given("last_error")},
+        sets={"error_type": Given("error_type"), "last_error": Given("last_error")},
     )
     """Its slot came too late, or while the run before was under way: as it is inserted, in the same transaction."""
     supersede = Step(
@@ -364,6 +366,7 @@ class JobRun(Failing):
             models.Index(name="jobrun_of_job", fields=["job", "tenant", "status", "id"]),
             models.Index(name="jobrun_of_tenant", fields=["tenant", "id"], condition=Q(tenant__isnull=False)),
             models.Index(name="jobrun_slowest", fields=["-duration"], condition=Q(duration__isnull=False)),
+            models.Index(name="jobrun_missed", fields=["slot_at"], condition=Q(error_type="missed")),
             models.Index(name="jobrun_made", fields=["created_at"]),
         ]
 
