@@ -14,8 +14,11 @@ PAGES = {
     "dashboard": "admin:dashboard",
     "circuit-breakers": "admin:integrations_circuitbreaker_changelist",
     "dlq": "admin:deadletters_deadletter_changelist",
+    "metrics": "admin:health",
+    "health/detailed": "admin:health",
 }
-"""Each first word of a path that is answered without /api, and the page that shows the same."""
+"""Each first word of a path that is answered without /api, and the page that shows the same. Of health, one path alone:
+the others are open, and answered without a look at the database."""
 RUNBOOK_1 = ("/status", "/dashboard", "/alerts", "/circuit-breakers", "/dlq")
 """Clients of these paths read `error` in a refusal; the others read `detail` (contracts 1.1)."""
 
@@ -24,7 +27,7 @@ def for_programs(request: HttpRequest) -> bool:
     """Say whether an answer of the API is due: under /api/ and at webhook doors, or at one of its paths where a program asks."""
     if request.path.startswith(("/api/", "/webhook/")):
         return True
-    return request.path.split("/")[1] in PAGES and not _would_rather_read(request)
+    return _word(request) in PAGES and not _would_rather_read(request)
 
 
 def speaks_of_error(request: HttpRequest) -> bool:
@@ -48,9 +51,14 @@ def without_api(request: HttpRequest, **_words: str) -> HttpResponseBase:
 
 def _page(request: HttpRequest) -> str:
     """Return the page that shows the same; of the words, the state is its own too."""
-    page = reverse(PAGES[request.path.split("/")[1]])
+    page = reverse(PAGES[_word(request)])
     status = request.GET.get("status")
     return f"{page}?{urlencode({'status': status})}" if status else page
+
+
+def _word(request: HttpRequest) -> str:
+    path = request.path[1:]
+    return path if path in PAGES else path.split("/")[0]
 
 
 def _would_rather_read(request: HttpRequest) -> bool:

@@ -37,7 +37,7 @@ from apps.jobs.models import Job, JobRun, Queue, Tenant
 from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
-from opsconsole import openapi, strict
+from opsconsole import health, openapi, strict
 from opsconsole.aliases import speaks_of_error
 from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
@@ -160,6 +160,7 @@ for noun, shown in NOUNS.items():
 
 api.add_router("dlq", dlq, tags=["dlq"])
 api.add_router("", overview)
+api.add_router("", health.router)
 
 
 class Me(Schema):
@@ -266,6 +267,8 @@ def not_storable(request: HttpRequest, error: DataError) -> HttpResponse:
 @api.exception_handler(InterfaceError)
 def out_of_reach(request: HttpRequest, error: Exception) -> HttpResponse:
     """The database is down, or did not answer in time."""
+    if request.path.removeprefix("/api") == "/health/detailed":  # its clients read the checks then, too
+        return health.without_database(sentence(error))
     return problem(request, 503, sentence(error), code="database", retry_after=RETRY_SECONDS)
 
 

@@ -1,24 +1,31 @@
-"""Health, open to monitors: is the process alive, can it take work in? Checks have a second and write nothing (D20)."""
+"""Health: is the process alive, can it take work in (open to monitors), and how is everything (with a key, or signed in)? (D20)"""
 
 import datetime as dt
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
-import redis
 from django.conf import settings
 from django.db import connection
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
+from ninja import Router, Schema, Status
 
+from apps.actions.api import actor_of
+from apps.actions.permissions import require_view
+from apps.jobs.models import Queue
 from apps.operations.backlog import counts
-from opsconsole import VERSION
+from opsconsole import VERSION, metrics, vitals
 from opsconsole.authentication import key_holder, key_shown
 
-DEADLINE_SECONDS = 1.0
-pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="health")
-"""A check that hangs keeps its thread; the answer does not wait for it."""
+router = Router(tags=["health"])
+
+
+class Detailed(Schema):
+    """Every check with its numbers; `status` is `degraded` where one of them is in error."""
+
+    status: str
+    timestamp: dt.datetime
+    checks: dict[str, dict[str, Any]]
 
 
 @require_safe
@@ -27,8 +34,10 @@ def alive(request: HttpRequest) -> JsonResponse:
     body: dict[str, Any] = {"status": "ok", "timestamp": dt.datetime.now(dt.UTC)}
     body |= {"service": "opsconsole", "version": VERSION}
     if key_shown(request):
-        told = _answers({"pipelines": lambda: _pipelines(request)})["pipelines"]
-        body |= {"pipelines": {"operations": _("unknown: the database is down")} if told is None else told}
+        told = vitals.at_once({"pipelines": lambda: _pipelines(request)})["pipelines"]
+        body |= {
+            "pipelines": {"operations": _("unknown: the database is down")} if isinstance(told, Exception) else told
+        }
         body = {name: value for name, value in body.items() if value != {}}
     return JsonResponse(body)
 
@@ -42,44 +51,38 @@ def live(request: HttpRequest) -> JsonResponse:
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
     """Say whether work can be taken in. Without Redis it can: work is kept, and found by the sweep."""
-    answers = _answers({"database": _database, "redis": _redis})
-    words = {name: "down" if answer is None else "up" for name, answer in answers.items()}
+    answers = vitals.at_once({"database": _database, "redis": vitals.broker})
+    words = {name: "down" if isinstance(answer, Exception) else "up" for name, answer in answers.items()}
     able = words["database"] == "up"
     return JsonResponse({"status": "ready" if able else "not_ready", "checks": words}, status=200 if able else 503)
 
 
-def _answers(asked: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
-    """Ask all at once; None stands for what failed or did not answer in time."""
-    futures = {name: pool.submit(_apart, ask) for name, ask in asked.items()}
-    wait(futures.values(), timeout=DEADLINE_SECONDS)
-    return {name: _answer(future) for name, future in futures.items()}
+@router.get("/health/detailed", response={200: Detailed, 503: Detailed}, summary="Show every check of health")
+def detailed(request: HttpRequest) -> Any:
+    """Look at everything we stand on (S1-26 to S1-29). A key needs no more than the scope `queues:view`."""
+    require_view(actor_of(request), Queue)
+    now = vitals.picture()
+    return Status(200 if now.status == vitals.OK else 503, now.body)
 
 
-def _answer(future: "Future[Any]") -> Any:
-    if not future.done():
-        future.cancel()
-        return None
-    return None if future.exception() else future.result()
+@router.get("/metrics", summary="Show the numbers for Prometheus", openapi_extra=metrics.DOCUMENTED)
+def exposition(request: HttpRequest) -> HttpResponse:
+    """Everything in numbers, in the text format of Prometheus. A key needs no more than the scope `queues:view`."""
+    require_view(actor_of(request), Queue)
+    return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
-def _apart(ask: Callable[[], Any]) -> Any:
-    """Ask on a connection of its own, made now: a kept one may be dead without knowing it."""
-    try:
-        return ask()
-    finally:
-        connection.close()
+def without_database(message: str) -> JsonResponse:
+    """Answer for `/health/detailed` while no key can be looked up: that alone, which `/health/ready` tells everybody."""
+    found = {"status": vitals.ERROR, "message": message, "latency_ms": None}
+    body = {"status": "degraded", "timestamp": dt.datetime.now(dt.UTC), "checks": {"database": found}}
+    return JsonResponse(body, status=503)
 
 
 def _database() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
     return True
-
-
-def _redis() -> bool:
-    limits = {"socket_timeout": DEADLINE_SECONDS, "socket_connect_timeout": DEADLINE_SECONDS}
-    with redis.Redis.from_url(settings.REDIS_URL, **limits) as client:
-        return bool(client.ping())
 
 
 def _pipelines(request: HttpRequest) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What every request passes through."""
 
+import time
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
@@ -10,12 +11,37 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from apps.actions.meters import WEB, Count, Spans
 from opsconsole import admittance
 from opsconsole.aliases import for_programs
 from opsconsole.api import problem
 from opsconsole.outages import RETRY_SECONDS, sentence
 
 Respond = Callable[[HttpRequest], HttpResponse]
+
+REQUESTS = Count("http_requests_total", "Requests that were answered.", "endpoint", "method", "status")
+REQUEST_SECONDS = Spans("http_request_duration_seconds", "How long answers took.", "endpoint", "method", buckets=WEB)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def measured(get_response: Respond) -> Respond:
+    """Count every request and its time for /metrics, by the route that answered: addresses hold ids, and secrets."""
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        began = time.perf_counter()
+        response = get_response(request)
+        method = request.method if request.method in METHODS else "other"
+        REQUESTS.add(_endpoint(request), method, str(response.status_code))
+        REQUEST_SECONDS.took(time.perf_counter() - began, _endpoint(request), method)
+        return response
+
+    return respond
+
+
+def _endpoint(request: HttpRequest) -> str:
+    if request.resolver_match:
+        return f"/{request.resolver_match.route}"
+    return "static" if request.path.startswith(f"/{settings.STATIC_URL.lstrip('/')}") else "none"
 
 
 def operations_time_zone(get_response: Respond) -> Respond:

@@ -102,10 +102,11 @@ def _complete(call: Told, *, writes: bool, one_row: bool) -> None:
     for answer in answers.values():
         answer["headers"] = answer.get("headers", {}) | LIMIT_HEADERS
     for status, words in sorted(refusals.items()):
-        answers[str(status)] = _problem(status, str(words))
+        declared = answers.pop(status, {}).get("content", {})  # health answers 503 in its own words, too
+        answers[str(status)] = _problem(status, str(words), declared)
 
 
-def _problem(status: int, words: str) -> Told:
+def _problem(status: int, words: str, declared: Told) -> Told:
     headers = LIMIT_HEADERS | (COMES_AGAIN if status in (429, 503) else {})
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    content = declared | {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {"description": words, "headers": headers, "content": content}

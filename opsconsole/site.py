@@ -19,10 +19,18 @@ class ConsoleSite(AdminSite):
     enable_nav_sidebar = False
 
     def get_urls(self) -> list[Any]:
-        """Add the dashboard."""
-        from opsconsole.dashboard import page  # the models are read by now
+        """Add the pages that belong to no noun."""
+        from opsconsole import dashboard, picture, slow_database  # the models are read by now
 
-        return [path("dashboard/", self.admin_view(page), name="dashboard"), *super().get_urls()]
+        pages = {
+            "dashboard": ("dashboard/", dashboard.page),
+            "health": ("health/", picture.page),
+            "database": ("database/", slow_database.running),
+            "database-slowest": ("database/slowest/", slow_database.slowest),
+            "database-indexes": ("database/indexes/", slow_database.indexes),
+        }
+        own = [path(where, self.admin_view(view), name=name) for name, (where, view) in pages.items()]
+        return [*own, *super().get_urls()]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
         """Show how things stand; asked for one part of the page, that part alone."""

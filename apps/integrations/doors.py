@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from apps.actions.verbs import NotFound, Refused
 from apps.integrations import proofs
 from apps.integrations.credentials import credential
+from apps.integrations.metering import OTHER, count_events
 from apps.integrations.models import EventSource, IntegrationEvent, SourceRefusal
 from apps.integrations.models.event import Scheme
 from apps.integrations.proofs import BadSecret, Knock, Unproven
@@ -71,6 +72,7 @@ class Visit:
 
     def refuse(self, error: Refused, reason: str) -> Refused:
         """Count a refusal and return it. That it cannot be counted keeps nobody from being refused."""
+        count_events(self.source.slug, [OTHER], "refused")
         try:
             with connection.cursor() as cursor:
                 cursor.execute(COUNT, [self.source.pk, reason, self.address[:64]])

@@ -14,6 +14,7 @@ from apps.actions.models import new_id
 from apps.actions.running import step
 from apps.integrations.arrivals import Arrival, fingerprint
 from apps.integrations.masking import masked_headers, masked_text, storable
+from apps.integrations.metering import ERROR, count_events
 from apps.integrations.models import EventSource, IntegrationEvent
 from apps.integrations.traces import trace_of
 
@@ -106,6 +107,8 @@ def take_in(events: Sequence[IntegrationEvent]) -> list[Taken]:
         kept = _kept(list(new))
         taken = [Taken(kept[_key(event)], kept[_key(event)] != event.pk) for event in events]
         _count_duplicates(taken)
+    for event, one in zip(events, taken, strict=True):
+        count_events(event.source.slug, [event.event_type], "duplicate" if one.duplicate else "received")
     return taken
 
 
@@ -127,6 +130,7 @@ def take_in_unreadable(source: EventSource, body: bytes, why: str, came: Came) -
         [taken] = take_in([event])
         if not taken.duplicate:
             step(IntegrationEvent.reject, IntegrationEvent.objects.filter(pk=taken.id), last_error=masked_text(why))
+            count_events(source.slug, [event.event_type], ERROR)
     return taken
 
 

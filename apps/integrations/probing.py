@@ -13,6 +13,7 @@ from apps.deadletters.failures import FailureClass
 from apps.integrations import breakers
 from apps.integrations.connectors.shape import Doubles
 from apps.integrations.door import Door
+from apps.integrations.metering import count_calls
 from apps.integrations.models import CircuitBreaker, Service
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of, unusable
@@ -29,6 +30,7 @@ def probe(service: Service) -> Outcome:
 def probe_all(services: Collection[Service]) -> dict[UUID, Outcome]:
     """Make the harmless calls of many services at once, keep their answers and return them."""
     outcomes: dict[UUID, Outcome] = {}
+    slugs = {service.pk: service.slug for service in services}
     with closing(Door()) as door:
         for service in services:
             try:
@@ -39,6 +41,7 @@ def probe_all(services: Collection[Service]) -> dict[UUID, Outcome]:
             for settled in door.wait(PROBE_SECONDS):
                 outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The probe was not made."))
                 key = UUID(str(settled.tag))
+                count_calls(slugs[key], "probe", settled)
                 outcomes[key] = _keep(key, outcome, sum(exchange.duration_ms for exchange in settled.exchanges))
     return outcomes
 

@@ -23,6 +23,7 @@ from apps.deadletters.failing import bury
 from apps.deadletters.failures import FailureClass
 from apps.integrations import catalogue
 from apps.integrations.masking import masked_text
+from apps.integrations.metering import ERROR, SUCCESS, count_events
 from apps.integrations.models import EventSource, IntegrationEvent
 from apps.integrations.routing import EndpointPaused, MappingFailed, routed
 
@@ -33,6 +34,8 @@ BACKOFF, BACKOFF_CAP = dt.timedelta(seconds=60), dt.timedelta(hours=1)
 """Events wait 60 s x 2^n between attempts, an hour at most (contracts §1.7)."""
 
 Outcome = IntegrationEvent.Outcome
+ENDED = {"failed": ERROR, "given back": "retry", "lost": "retry"}
+"""The words of /metrics for how a turn at an event ended, where it made nothing."""
 ALIKE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
@@ -71,7 +74,9 @@ def _process_batch(taken: list[IntegrationEvent]) -> Counter[str]:
             leases.renew(IntegrationEvent, {event.token or 0})
             renewed_at = time.monotonic()
         event.source = sources[event.source_id]
-        score[_process(event)] += 1
+        ended = _process(event)
+        score[ended] += 1
+        count_events(event.source.slug, [event.event_type], ENDED.get(ended, SUCCESS))
     return score
 
 

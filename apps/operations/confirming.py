@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from apps.deadletters.failures import FailureClass
 from apps.integrations.connectors.shape import Doubles
 from apps.integrations.door import Door
+from apps.integrations.metering import count_calls
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of, unusable
 from apps.operations.models import PendingOperation
@@ -33,7 +34,9 @@ def answer_asked() -> int:
         while door.in_flight:
             for settled in door.wait(1):
                 outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The look was not made."))
-                _keep(asked[UUID(str(settled.tag))], outcome)
+                operation = asked[UUID(str(settled.tag))]
+                count_calls(operation.service.slug, "confirm", settled)
+                _keep(operation, outcome)
     return len(asked)
 
 

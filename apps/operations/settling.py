@@ -1,7 +1,7 @@
 """Writing what became of calls: the rows, their attempts, and what it says of their services."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,12 +9,14 @@ from uuid import UUID
 from django.db import transaction
 
 from apps.actions import leases
+from apps.actions.meters import Count
 from apps.deadletters.failures import COUNTED_BY_BREAKER, NO_ATTEMPT_USED, FailureClass
 from apps.integrations import breakers, limits
 from apps.integrations.breakers import Report
 from apps.integrations.connectors.shape import Connector, Doubles, Site
 from apps.integrations.door import Settled
 from apps.integrations.egress import Policy
+from apps.integrations.metering import count_calls
 from apps.integrations.models import Service
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of
@@ -23,6 +25,9 @@ from apps.operations.outcomes import Next, decide
 
 SPENT_WAIT, DOWN_WAIT = 3600, 60
 """Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
+OPERATIONS = Count("operation_total", "Operations by what became of a try.", "operation", "status")
+COUNTED = {"complete": "success", "fail": "error", "give_back": "retry"}
+"""The words of /metrics for the steps that end a try."""
 
 
 @dataclass
@@ -73,8 +78,17 @@ def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
         for (name, token), values in sorted(steps.items()):
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
         Attempt.objects.bulk_create(_attempts(ended, written))
+    _count(ended, {key: name for (name, _token), values in steps.items() for key in values if key in written})
     score = Counter(name for (name, _token), values in steps.items() for key in values if key in written)
     return score, [(held, settled) for held, settled in ended if held.operation.pk in written]
+
+
+def _count(ended: list[Ended], taken: Mapping[UUID, str]) -> None:
+    for held, settled in ended:
+        operation = held.operation
+        count_calls(held.service.row.slug, operation.operation_type, settled)
+        if taken.get(operation.pk) in COUNTED:
+            OPERATIONS.add(operation.operation_type, COUNTED[taken[operation.pk]])
 
 
 def _next(held: Held, settled: Settled) -> tuple[str, Any]:

@@ -55,6 +55,10 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
         (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
     ],
     [
+        (gettext_lazy("Health"), "admin:health", "jobs.view_queue"),
+        (gettext_lazy("Database"), "admin:database", "jobs.change_queue"),
+    ],
+    [
         (gettext_lazy("History"), "admin:actions_actionrun_changelist", "actions.view_actionrun"),
         (gettext_lazy("People"), "admin:auth_user_changelist", "auth.view_user"),
         (gettext_lazy("Groups"), "admin:auth_group_changelist", "auth.view_group"),
