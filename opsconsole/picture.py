@@ -118,7 +118,7 @@ def _written(key: str, value: Any) -> str:
         case "ms":
             return f"{number(value)} ms"
         case "seconds":
-            return duration(value)
+            return duration(value) if abs(value) >= 0.1 else _("0 s")
         case "bytes":
             return filesizeformat(value)
         case "percent":

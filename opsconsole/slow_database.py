@@ -25,8 +25,7 @@ Row = dict[str, Any]
 View = Callable[[HttpRequest], TemplateResponse]
 PERMISSION = "jobs.change_queue"
 """Statements tell how we are made: they are for supervisors."""
-SHOWN = 50
-LONGEST = 600
+SHOWN, LONGEST = 20, 400
 LITERAL = re.compile(r"'(?:[^']|'')*(?:'|$)|\$(\w*)\$.*?(?:\$\1\$|$)", re.DOTALL)
 """A text in a statement; one that the server cut off has no end."""
 RUNBOOK_TABLES: Mapping[str, type[models.Model]] = {
@@ -46,11 +45,12 @@ SELECT pid, application_name, state, coalesce(wait_event_type || ': ' || wait_ev
  WHERE datname = current_database() AND backend_type = 'client backend' AND state <> 'idle' AND pid <> pg_backend_pid()
  ORDER BY query_start NULLS LAST LIMIT %s
 """
-SLOWEST = """
+SLOWEST = r"""
 SELECT calls, rows, mean_exec_time / 1000 AS mean_seconds, max_exec_time / 1000 AS max_seconds,
        total_exec_time / 1000 AS total_seconds, query
   FROM pg_stat_statements
  WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND query !~* '^\s*(create|alter|drop|truncate|grant|comment)\y'
  ORDER BY {order} DESC LIMIT %s
 """
 TABLES = """

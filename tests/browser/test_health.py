@@ -1,0 +1,37 @@
+"""The health page and the pages of a slow database, as operators see them: themes, languages and widths; nothing axe objects to."""
+
+import datetime as dt
+
+import pytest
+from django.db.models.functions import Now
+
+from apps.jobs.models import Heartbeat
+from tests.browser.conftest import Look, Screen, audit, keep
+from tests.cast import Company
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PAGES = {
+    "health": "/admin/health/",
+    "database": "/admin/database/",
+    "database-slowest": "/admin/database/slowest/",
+    "database-indexes": "/admin/database/indexes/?table=integration_events",
+}
+LOOKS = [Look(), Look("dark", "pt-br", 390)]
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_can_be_read_by_everybody(screen: Screen, company: Company, look: Look, name: str) -> None:
+    screen.open(PAGES[name]).wait_for_load_state("networkidle")
+    keep(screen.page, f"{name}-{look}")
+    audit(screen)
+
+
+def test_the_page_turns_by_itself_when_beat_falls_silent(screen: Screen, company: Company) -> None:
+    beat = Heartbeat.objects.create(name="tick", interval_seconds=5)
+    page = screen.open(PAGES["health"])
+    page.get_by_text("Everything that we stand on is in order.").wait_for()
+    Heartbeat.objects.filter(pk=beat.pk).update(beat_at=Now() - dt.timedelta(minutes=1))
+    page.evaluate("htmx.ajax('GET', location.pathname, {source: '#health-live', swap: 'outerHTML'})")
+    page.get_by_text("Wrong: Beat.").wait_for()
+    audit(screen)
