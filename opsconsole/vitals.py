@@ -93,11 +93,11 @@ def picture() -> Picture:
     return Picture(found, dt.datetime.now(dt.UTC))
 
 
-def at_once(asked: Mapping[str, Callable[[], Any]], seconds: float = DEADLINE_SECONDS) -> dict[str, Any]:
+def at_once(asked: Mapping[str, Callable[[], Any]], seconds: float | None = None) -> dict[str, Any]:
     """Ask all at once, in the reader's language; an exception stands for what failed or did not answer in time."""
     language = translation.get_language()
     futures = {name: pool.submit(_apart, ask, language) for name, ask in asked.items()}
-    wait(futures.values(), timeout=seconds)
+    wait(futures.values(), timeout=seconds or DEADLINE_SECONDS)
     return {name: _answer(future) for name, future in futures.items()}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.contrib.auth.models import Group, User
+from django.core import checks
 from django.core.checks import Error
 from django.core.management import call_command
 from django.db import connection
@@ -127,7 +128,7 @@ def test_missing_groups_are_an_error(sound: None) -> None:
 
 def test_a_failing_system_check_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Error("a name that nobody has", id="opsconsole.E999")]
-    monkeypatch.setattr(doctor.checks, "run_checks", lambda **_how: found)
+    monkeypatch.setattr(checks, "run_checks", lambda **_how: found)
     assert doctor.configuration() == Finding(ERROR, message="opsconsole.E999: a name that nobody has")
 
 

@@ -1,5 +1,7 @@
 """Let the server show which statements were slowest, where it counts them and we may ask it to (S4-69)."""
 
+from typing import Any
+
 from django.db import migrations
 
 MAY = """
@@ -8,7 +10,7 @@ SELECT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)
 """
 
 
-def count_statements(apps, schema_editor):
+def count_statements(_apps: Any, schema_editor: Any) -> None:
     with schema_editor.connection.cursor() as cursor:
         cursor.execute(MAY)
         if cursor.fetchone()[0]:
