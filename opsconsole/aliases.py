@@ -69,4 +69,5 @@ def _would_rather_read(request: HttpRequest) -> bool:
 
 def urls() -> list[URLPattern]:
     """Return the paths."""
-    return [route for word in PAGES for route in (path(word, without_api), path(f"{word}/<path:rest>", without_api))]
+    below = [path(f"{word}/<path:rest>", without_api) for word in PAGES if "/" not in word]
+    return [*(path(word, without_api) for word in PAGES), *below]
