@@ -18,5 +18,5 @@ def count_statements(_apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("jobs", "0003_jobs_and_runs")]
+    dependencies = [("jobs", "0004_missed_runs")]
     operations = [migrations.RunPython(count_statements, migrations.RunPython.noop, elidable=True)]
