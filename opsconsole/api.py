@@ -33,8 +33,8 @@ from apps.integrations.doors import BadBody, NotReadHere
 from apps.integrations.masking import masked_url
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, EventSourceRow, ServiceRow
-from apps.jobs.models import Job, JobRun, Queue, Tenant
-from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, TenantRow
+from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
+from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, RetentionPolicyRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
 from opsconsole import health, openapi, strict
@@ -147,6 +147,7 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
     Job: JobRow,
     JobRun: JobRunRow,
     Tenant: TenantRow,
+    RetentionPolicy: RetentionPolicyRow,
     Service: ServiceRow,
     CircuitBreaker: circuit_breakers,
     Endpoint: routes(Endpoint, EndpointRow, detail=EndpointDetail),

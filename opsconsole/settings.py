@@ -244,6 +244,10 @@ STORAGES = {
 PENDING_ALERT_THRESHOLD = env.int("PENDING_ALERT_THRESHOLD", default=50)
 FAILED_ALERT_THRESHOLD = env.int("FAILED_ALERT_THRESHOLD", default=10)
 
+# Runbook 3's emergency: job runs are kept for so many days, whatever their policy says (S3-41)
+
+RETENTION_DAYS_JOBRUN = env.int("RETENTION_DAYS_JOBRUN", default=None)
+
 # Where the team keeps its runbooks: pages link to what runbook 0 refers to (S0-36) where this is set
 
 RUNBOOKS_URL = env.str("OPS_RUNBOOKS_URL", default="")

@@ -48,7 +48,8 @@ def _verb_errors(model: type[Acted], verb: Verb) -> Iterator[CheckMessage]:
 
 
 def _noun_errors(model: type[Acted]) -> Iterator[CheckMessage]:
-    for word, path in {"leads": model.leads, "wakes": model.wakes, "foresees": model.foresees}.items():
+    paths = {word: getattr(model, word) for word in ("leads", "wakes", "foresees", "leaves")}
+    for word, path in paths.items():
         if path and not _imports(path):
             yield Error(f"{model.__name__} names {word}={path!r}, which cannot be imported.", id="actions.E008")
     for word, lookup in model.filters.items():

@@ -1,5 +1,6 @@
 """What a noun says of the rows that a verb would move, before it is run: the facts that a careful person asks for."""
 
+import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 
-from apps.actions.verbs import Move
+from apps.actions.verbs import Acted, Move
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,9 @@ def foresight(moves: Iterable[tuple[Move, QuerySet[Any]]], rate: float | None) -
 
 
 WORDS = tuple(Foresight.__dataclass_fields__)
+
+
+def leaves_at(row: Acted) -> dt.datetime | None:
+    """Return when an archived row will be deleted; None where nothing says that it will."""
+    found: dt.datetime | None = import_string(row.leaves)(row) if row.leaves else None
+    return found

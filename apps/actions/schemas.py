@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from apps.actions.foresight import leaves_at
 from apps.actions.models import ActionItem, history_of
 from apps.actions.running import Pace
 from apps.actions.selections import Selection
@@ -44,6 +45,19 @@ class AskedOfMany(Asked):
         if self.filter is not None and self.ids is None:
             return Selection.matching(model, {word: str(value) for word, value in self.filter.items()})
         raise Invalid(_("Say which rows: either ids or filter."), code="selection_required")
+
+
+class Leaving(Schema):
+    """A row that may be archived, and is deleted some time after."""
+
+    leaves_at: dt.datetime | None = Field(
+        description="When retention deletes the archived row; null where it is not archived or its policy is held."
+    )
+
+    @staticmethod
+    def resolve_leaves_at(row: Any) -> dt.datetime | None:
+        """When it is deleted."""
+        return leaves_at(row)
 
 
 class Paced(BaseModel):

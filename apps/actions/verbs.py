@@ -279,6 +279,9 @@ class Acted(models.Model):
     foresees: ClassVar[str] = ""
     """The dotted path of a function `(verb, rows, rate) -> Foresight` (apps/actions/foresight.py): what a preview says."""
 
+    leaves: ClassVar[str] = ""
+    """The dotted path of a function `(row) -> moment`: when retention takes an archived row away, if it does."""
+
     wakes: ClassVar[str] = ""
     """The dotted path of the task that goes on where a verb has moved rows; the sweep finds them in any case."""
 

@@ -21,6 +21,9 @@ PROCESSING = "processing"
 OPENS = "apps.deadletters.inbox.opened"
 """What opens the dead letters of what was given up on."""
 
+LEAVES = "apps.jobs.retention.leaving"
+"""What tells when an archived row is deleted: retention stands above this app."""
+
 ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 WHY = {name: Given(name) for name in ("failure_class", "error_type", "last_error")}
 """What a failure writes."""
@@ -32,6 +35,7 @@ class Failing(Leased):
     """Work that is tried until it is done or given up on, and then waits for a person as a dead letter."""
 
     live_rows = Q(archived_at__isnull=True)
+    leaves = LEAVES
 
     due_at = models.DateTimeField(_("due at"), db_default=Now())
     attempts = models.PositiveIntegerField(_("attempts"), default=0)

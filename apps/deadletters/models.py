@@ -69,6 +69,7 @@ class DeadLetter(Acted):
     settles = {"confirmed": Q(status="resolved"), "failed_again": Q(status="unresolved")}
     wakes = "apps.jobs.tasks.tick"
     leads = "apps.deadletters.inbox.leads"
+    leaves = "apps.jobs.retention.leaving"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     status = models.CharField(_("status"), max_length=20, choices=Status, default=Status.UNRESOLVED, editable=False)

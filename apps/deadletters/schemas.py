@@ -7,13 +7,13 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
-from apps.actions.schemas import WithHistory
+from apps.actions.schemas import Leaving, WithHistory
 from apps.deadletters import backlog, causes
 from apps.deadletters.inbox import source_of
 from apps.deadletters.models import DeadLetter, FailureFamily
 
 
-class DeadLetterRow(Schema):
+class DeadLetterRow(Leaving):
     """Work that was given up on, and the source it follows."""
 
     id: UUID

@@ -22,8 +22,6 @@ from apps.integrations.proofs import BadSecret, Knock, Unproven
 
 log = logging.getLogger(__name__)
 
-KEPT_DAYS = 30
-"""So long the counts of refusals stand."""
 COUNT = """
 INSERT INTO integrations_sourcerefusal (source_id, reason, day, count, last_at, last_address)
 VALUES (%s, %s, statement_timestamp() AT TIME ZONE 'UTC', 1, statement_timestamp(), %s)
@@ -129,11 +127,6 @@ def secrets_of(source: EventSource) -> list[str]:
     if not usable:
         raise BadSecret(_("No secret is set."))
     return usable
-
-
-def forget_old_refusals() -> None:
-    """Forget what was counted long ago."""
-    SourceRefusal.objects.filter(day__lt=Now() - dt.timedelta(days=KEPT_DAYS)).delete()
 
 
 def turned_away_today(sources: list[UUID]) -> dict[UUID, int]:

@@ -25,7 +25,6 @@ from apps.integrations.models.key import ROTATED_EVERY_DAYS
 MARK = "ops_"
 """What every key begins with, so that one left lying about is known for what it is."""
 NOTED_EVERY = dt.timedelta(minutes=1)
-USES_KEPT = dt.timedelta(days=90)
 LONGEST = 200
 """A text longer than that is no key of ours."""
 
@@ -136,11 +135,10 @@ def of_group(group: Group | int) -> frozenset[str]:
 
 
 def close_lapsed() -> None:
-    """Write down which keys' time is over, and forget the uses of long ago."""
+    """Write down which keys' time is over."""
     over = ApiKey.objects.filter(expires_at__lte=Now())
     step(ApiKey.lapse, over.filter(rotated_at=None), reason="expired")
     step(ApiKey.lapse, over.filter(rotated_at__isnull=False), reason="rotated")
-    KeyUse.objects.filter(at__lt=Now() - USES_KEPT).delete()
 
 
 def overdue() -> "QuerySet[ApiKey]":

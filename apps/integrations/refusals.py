@@ -1,12 +1,10 @@
 """The record of whom we turned away: one row an hour for each client and reason, bounded, and never what was shown as a key."""
 
-import datetime as dt
 import logging
 import threading
 import time
 
 from django.db import Error, connection
-from django.db.models.functions import Now
 
 from apps.integrations.models import AccessRefusal
 
@@ -14,7 +12,6 @@ log = logging.getLogger(__name__)
 
 MOST_AN_HOUR = 5_000
 """So many rows an hour tell clients apart; what comes beyond is counted together."""
-KEPT = dt.timedelta(days=90)
 FLOOD_SECONDS = 10.0
 """A flood is written down so often for each client, with how many there were meanwhile."""
 FLOODS_AT_MOST = 10_000
@@ -69,8 +66,3 @@ def note_flood(*, address: str, who: str, where: str = "") -> None:
     """Write down that a client sends too much; many within seconds are one note with their number."""
     if times := _floods.due((address, who)):
         note(AccessRefusal.Reason.RATE_LIMITED, address=address, who=who, where=where, times=times)
-
-
-def forget_old() -> None:
-    """Delete what is older than anybody asks for."""
-    AccessRefusal.objects.filter(last_at__lt=Now() - KEPT).delete()

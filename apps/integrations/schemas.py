@@ -8,7 +8,7 @@ from django.utils.module_loading import import_string
 from ninja import Schema
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from apps.actions.schemas import WithHistory
+from apps.actions.schemas import Leaving, WithHistory
 from apps.integrations import arrivals, catalogue
 from apps.integrations.masking import masked
 from apps.integrations.models import CircuitBreaker, Endpoint, IntegrationEvent, Service
@@ -244,7 +244,7 @@ class EventSourceRow(PausableRow):
     cloudevents_source: str
 
 
-class EventRow(Schema):
+class EventRow(Leaving):
     """Something another system told us, and where it stands."""
 
     id: UUID

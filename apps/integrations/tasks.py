@@ -6,7 +6,7 @@ from django.utils.module_loading import import_string
 
 from apps.actions.running import step
 from apps.actions.tasks import wake
-from apps.integrations import breakers, catalogue, doors, keys, limits, probing, processing, refusals
+from apps.integrations import breakers, catalogue, keys, limits, probing, processing
 from apps.integrations.models import Endpoint, EventSource, IntegrationEvent, Service
 
 TURN_SECONDS = 5.0
@@ -38,8 +38,6 @@ def sweep() -> None:
     breakers.make_missing()
     limits.free_again()
     keys.close_lapsed()
-    refusals.forget_old()
-    doors.forget_old_refusals()
     for model in (Service, EventSource, Endpoint):
         step(model.resume, model.objects.filter(paused_until__lte=Now()))
     processing.rescue_lapsed()

@@ -17,6 +17,7 @@ class JobsConfig(AppConfig):
 
 
 def _make_missing(**_signal: Any) -> None:
-    from apps.jobs.scheduling import make_missing
+    from apps.jobs import retention, scheduling
 
-    make_missing()
+    scheduling.make_missing()
+    retention.make_missing()

@@ -1,12 +1,14 @@
 """What the tick does, in order: each app's own sweep, by its dotted path (they stand above this app); and every job."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
+from django.db.models import Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
+from apps.actions.verbs import Words
 from apps.jobs.models import Job
 
 SWEEPS = (
@@ -86,7 +88,13 @@ class JobKind:
 
 JOBS: tuple[JobKind, ...] = (
     JobKind(
-        "clear-sessions", _("Forget sign-ins that are over"), "apps.jobs.housekeeping.clear_sessions", cron="20 4 * * *"
+        "cleanup",
+        _("Purge what is older than its retention policy"),
+        "apps.jobs.purging.cleanup",
+        cron="20 3 * * *",
+        timeout_seconds=6 * 3600,
+        overlap=Job.Overlap.WAIT,
+        twin="S1-91",
     ),
 )
 """Every job there is. `migrate` makes the missing rows and never changes those that are there."""
@@ -96,3 +104,179 @@ JOBS: tuple[JobKind, ...] = (
 def kinds() -> dict[str, JobKind]:
     """Return the jobs that this version knows, by slug."""
     return {kind.slug: kind for kind in JOBS}
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Rows of a table that leave once they are old: which of them may, and what tells their age.
+
+    Whatever stands here, a row stays while an open dead letter speaks of it, an open action run holds it, or a row that
+    may not leave itself points to it (apps/jobs/retention.py).
+    """
+
+    slug: str
+    what: Words
+    model: str
+    """Its label, such as `operations.PendingOperation`: the model stands above this app."""
+    aged: str
+    """The column whose time is its age: when nothing was left to do with it."""
+    days: int
+    """As the runbook has it. Staff change the policy's row; `migrate` never does."""
+    source: str
+    """The line it comes from."""
+    goes: Q = field(default_factory=Q)
+    """What may go, beside its age."""
+    stays: Words = ""
+    """What of it never goes, in a sentence for people."""
+    spares: str = ""
+    """The dotted path of a function `(rows) -> rows` that leaves out what only its app knows to be needed."""
+    by_key: bool = True
+    """Walked by its key, which is the order of time; else by the index of `aged`."""
+    archives: bool = False
+    environment: str = ""
+    """The setting that overrides the days where it is set."""
+    parted: bool = False
+    """Kept in parts by time (`PARTED`): a part that is old as a whole is dropped."""
+    needs_part: str = ""
+    """The dotted path of a function `(starts_at, ends_at) -> bool`: whether a part holds what is still needed."""
+
+
+_ENDED = Q(status__in=["finished", "cancelled"])
+_FAILED_STAY = _("Failed ones stay until they are settled or archived.")
+
+KEPT = (
+    Kept(
+        "processed-events",
+        _("Processed events"),
+        "integrations.IntegrationEvent",
+        "processed_at",
+        30,
+        "S1-92",
+        Q(status="processed", archived_at__isnull=True),
+        _FAILED_STAY,
+    ),
+    Kept(
+        "archived-events",
+        _("Archived events"),
+        "integrations.IntegrationEvent",
+        "archived_at",
+        90,
+        "S1-95",
+        Q(status="failed", archived_at__isnull=False),
+    ),
+    Kept(
+        "completed-operations",
+        _("Completed operations"),
+        "operations.PendingOperation",
+        "completed_at",
+        90,
+        "S4-78",
+        Q(status="completed", archived_at__isnull=True, confirm_asked_at__isnull=True),
+        _FAILED_STAY,
+        archives=True,
+    ),
+    Kept(
+        "archived-operations",
+        _("Archived operations"),
+        "operations.PendingOperation",
+        "archived_at",
+        90,
+        "S1-95",
+        Q(status="failed", archived_at__isnull=False),
+    ),
+    Kept(
+        "archived-dead-letters",
+        _("Archived dead letters"),
+        "deadletters.DeadLetter",
+        "archived_at",
+        90,
+        "S1-95",
+        Q(status="archived"),
+    ),
+    Kept(
+        "resolved-dead-letters",
+        _("Resolved dead letters"),
+        "deadletters.DeadLetter",
+        "resolved_at",
+        90,
+        "S1-95",
+        Q(status="resolved"),
+        _("Unresolved ones stay."),
+    ),
+    Kept(
+        "history",
+        _("What happened to rows"),
+        "actions.ActionItem",
+        "created_at",
+        730,
+        "S1-91",
+        Q(run__isnull=True) | Q(run__status__in=["finished", "cancelled"]),
+        _("What belongs to an action run that is under way stays."),
+        archives=True,
+    ),
+    Kept(
+        "action-runs",
+        _("Action runs"),
+        "actions.ActionRun",
+        "finished_at",
+        730,
+        "S1-91",
+        _ENDED,
+        _("Runs that are under way stay."),
+        archives=True,
+    ),
+    Kept(
+        "job-runs",
+        _("Job runs"),
+        "jobs.JobRun",
+        "updated_at",
+        90,
+        "S3-39",
+        Q(status__in=["succeeded", "superseded"]) | Q(status="failed", archived_at__isnull=False),
+        _("Failed ones stay until they are settled or archived, and so does the last success of each job and tenant."),
+        spares="apps.jobs.retention.but_the_last_success",
+        environment="RETENTION_DAYS_JOBRUN",
+    ),
+    Kept(
+        "edit-rules",
+        _("Rules of edits"),
+        "operations.EditRule",
+        "created_at",
+        730,
+        "S4-84",
+        spares="apps.operations.editing.unused_rules",
+        by_key=False,
+    ),
+    Kept(
+        "refused-access",
+        _("Refused access"),
+        "integrations.AccessRefusal",
+        "last_at",
+        90,
+        "S1-93",
+        by_key=False,
+    ),
+    Kept(
+        "source-refusals",
+        _("Refusals at webhook doors"),
+        "integrations.SourceRefusal",
+        "day",
+        30,
+        "S1-93",
+        by_key=False,
+    ),
+    Kept("key-uses", _("Uses of API keys"), "integrations.KeyUse", "at", 90, "S1-93", by_key=False),
+    Kept(
+        "idempotency-records",
+        _("Answers kept for repeated requests"),
+        "integrations.IdempotencyRecord",
+        "created_at",
+        7,
+        "S4-84",
+        Q(status_code__isnull=False),
+        by_key=False,
+    ),
+    Kept("sessions", _("Expired sessions"), "sessions.Session", "expire_date", 1, "S4-84", by_key=False),
+    Kept("table-sizes", _("Daily sizes of tables"), "jobs.TableSize", "day", 730, "S4-84", by_key=False),
+)
+"""What leaves, in the order in which a purge goes through it: what hangs on other rows before what those hang on."""

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from ninja import Schema
 
-from apps.jobs.models import JobRun
+from apps.jobs.models import JobRun, RetentionPolicy
+from apps.jobs.retention import days_of, known, told_by_environment
 
 
 class PausableRow(Schema):
@@ -89,3 +90,44 @@ class QueueRow(PausableRow):
 
 class TenantRow(PausableRow):
     """A company whose data is carried."""
+
+
+class RetentionPolicyRow(Schema):
+    """How long the rows of a table are kept, and what the last purge took. `days` are those in force."""
+
+    id: UUID
+    slug: str
+    what: str
+    status: str
+    days: int
+    set_by_environment: bool
+    source: str
+    archives: bool
+    held_at: dt.datetime | None
+    held_reason: str
+    held_until: dt.datetime | None
+    ran_at: dt.datetime | None
+    deleted: int
+    archived: int
+    last_error: str
+    run_id: UUID | None
+
+    @staticmethod
+    def resolve_what(policy: RetentionPolicy) -> str:
+        """Which rows."""
+        return str(known(policy).what)
+
+    @staticmethod
+    def resolve_days(policy: RetentionPolicy) -> int:
+        """For how many days they are kept."""
+        return days_of(policy)
+
+    @staticmethod
+    def resolve_set_by_environment(policy: RetentionPolicy) -> bool:
+        """Whether an environment name overrides what staff set."""
+        return told_by_environment(policy.slug) is not None
+
+    @staticmethod
+    def resolve_source(policy: RetentionPolicy) -> str:
+        """The runbook's line."""
+        return known(policy).source

@@ -11,7 +11,7 @@ from apps.actions.running import step
 from apps.actions.tasks import stopping, wake
 from apps.jobs import execution, scheduling
 from apps.jobs.catalogue import SWEEPS, TICK_SECONDS
-from apps.jobs.models import Heartbeat, Job, Queue, Tenant
+from apps.jobs.models import Heartbeat, Job, Queue, RetentionPolicy, Tenant
 from apps.jobs.restoring import hold_if_restored
 
 log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ def sweep() -> None:
     """End the pauses that are over, let slots become runs, and find what no message speaks of."""
     for model in (Queue, Tenant, Job):
         step(model.resume, model.objects.filter(paused_until__lte=Now()))
+    step(RetentionPolicy.release, RetentionPolicy.objects.filter(held_until__lte=Now()))
     scheduling.open_slots()
     execution.rescue_lapsed()
     for _run in execution.claimable()[:AT_ONCE]:

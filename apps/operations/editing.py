@@ -203,3 +203,10 @@ def editable(selection: Selection, actor: Actor) -> QuerySet[Any]:
         rows = PendingOperation.objects.filter(pk__in=letters.values("source_id"))
     legal: QuerySet[Any] = rows.annotate(refusal=PendingOperation.edit.refusal()).filter(refusal=None)
     return legal.select_related("service").order_by("pk")
+
+
+def unused_rules(rows: "QuerySet[EditRule]") -> "QuerySet[EditRule]":
+    """Leave out the rules of edits that are still under way (apps/jobs/catalogue.py: KEPT)."""
+    ended = (ActionRun.Status.FINISHED, ActionRun.Status.CANCELLED)
+    open_runs = ActionRun.objects.filter(given__has_key="rule").exclude(status__in=ended)
+    return rows.exclude(pk__in=[run.given["rule"] for run in open_runs.only("given")])

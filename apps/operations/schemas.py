@@ -8,7 +8,7 @@ from uuid import UUID
 from ninja import Schema
 from pydantic import BaseModel, ConfigDict, Field
 
-from apps.actions.schemas import AskedOfMany, WithHistory, WithPace
+from apps.actions.schemas import AskedOfMany, Leaving, WithHistory, WithPace
 from apps.integrations.masking import masked
 from apps.operations.editing import version_of
 from apps.operations.intake import AT_ONCE, Wanted
@@ -70,7 +70,7 @@ class Counts(BaseModel):
     total: int
 
 
-class OperationRow(Schema):
+class OperationRow(Leaving):
     """An operation as runbook 0 knows it, and what is ours."""
 
     id: UUID

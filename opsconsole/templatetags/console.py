@@ -53,6 +53,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
         ),
         (gettext_lazy("Jobs"), "admin:jobs_job_changelist", "jobs.view_job"),
         (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
+        (gettext_lazy("Retention"), "admin:jobs_retentionpolicy_changelist", "jobs.view_retentionpolicy"),
     ],
     [
         (gettext_lazy("Health"), "admin:health", "jobs.view_queue"),

@@ -11,7 +11,7 @@ from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
-from apps.jobs.models import Job, JobRun, Queue, Tenant
+from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
 from tests.cast import ROOT, Company
 from tests.integrations.events import event_of
 
@@ -34,6 +34,7 @@ def populate(company: Company) -> None:
     for slug in ("leads", "visits"):
         Endpoint.objects.create(slug=slug, **lead).mapped_by({"name": {"from": "data.name"}}, "ana")
     run(Endpoint.pause, one(Endpoint, Endpoint.objects.get(slug="visits")), ROOT, given=held)
+    run(RetentionPolicy.hold, one(RetentionPolicy, RetentionPolicy.objects.get(slug="history")), ROOT, given=held)
     _tell_events()
     _run_jobs()
     keys.make("The site", Group.objects.get(name="Viewer"))
@@ -52,7 +53,7 @@ def populate(company: Company) -> None:
 
 def _run_jobs() -> None:
     """A job that is paused beside one that is not, and a run in each state, one of them archived."""
-    active, paused = Job.objects.get(slug="clear-sessions"), Job.objects.create(slug="tell", name="Tell")
+    active, paused = Job.objects.get(slug="cleanup"), Job.objects.create(slug="tell", name="Tell")
     run(Job.pause, one(Job, paused), ROOT, given={"reason": "a flood of mails"})
     for state in ("queued", "failed", "superseded", "succeeded"):
         JobRun.objects.create(job=active, status=state)

@@ -261,14 +261,6 @@ def test_before_a_key_is_closed_the_preview_says_who_still_uses_it(as_ana: Actor
     assert "from 10.1.2.3" in told
 
 
-def test_uses_of_long_ago_are_forgotten() -> None:
-    key, erp = made()
-    erp.get("/api/me")
-    KeyUse.objects.update(at=database_now() - dt.timedelta(days=91))
-    keys.close_lapsed()
-    assert not key.uses.exists()
-
-
 @pytest.mark.parametrize("bad", ["", "x" * 121, "a\0b", "   "])
 def test_a_name_that_cannot_be_kept_is_refused(bad: str) -> None:
     with pytest.raises(Invalid, match="1 to 120"):

@@ -113,15 +113,6 @@ def test_a_record_that_cannot_be_written_does_not_change_the_answer(
     assert client.get(OPERATIONS).status_code == 401
 
 
-def test_old_refusals_are_forgotten(client: Client) -> None:
-    client.get(OPERATIONS)
-    refusals.forget_old()
-    assert AccessRefusal.objects.exists()
-    AccessRefusal.objects.update(last_at=database_now() - dt.timedelta(days=91))
-    refusals.forget_old()
-    assert not AccessRefusal.objects.exists()
-
-
 def test_whoever_may_see_the_record_can_only_look(client: Client) -> None:
     Client().get(OPERATIONS, REMOTE_ADDR="10.1.2.3")
     client.force_login(User.objects.create_superuser("root"))

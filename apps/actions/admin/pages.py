@@ -1,6 +1,7 @@
 """The browser face of every noun, made from its declaration: list, row, detail page and the one preview page."""
 
 import datetime as dt
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from secrets import token_hex
 from typing import Any, TypeVar, cast
@@ -26,6 +27,7 @@ from django.utils.html import format_html
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.safestring import SafeString
 from django.utils.text import Truncator
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -34,6 +36,7 @@ from apps.actions.actors import Actor, spoken
 from apps.actions.admin import saved
 from apps.actions.admin.lists import NOT_FILTERS, VerbChangeList, about, newest_come_first, word_filters
 from apps.actions.exporting import checked_rows, csv_lines, xlsx_file
+from apps.actions.foresight import leaves_at
 from apps.actions.forms import PressForm
 from apps.actions.models import ActionItem, ActionRun, history_of
 from apps.actions.permissions import require
@@ -63,6 +66,7 @@ Told = dict[str, Any]
 
 NOTHING = "—"
 """What a page shows where there is nothing to show; of a `None` Django would show the word."""
+DAY = 24 * 3600
 EXPORTS = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -247,8 +251,9 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
 
     @admin.display(description=gettext_lazy("state"), ordering="status")
     def state(self, row: Noun) -> SafeString:
-        """Show the state as colour and word."""
-        return badge(row.status, state_label(self.model, row.status))
+        """Show the state as colour and word, and of an archived row when it goes."""
+        shown, goes = badge(row.status, state_label(self.model, row.status)), countdown(row)
+        return format_html("{} {}", shown, goes) if goes else shown
 
     @admin.display(description=gettext_lazy("verbs"))
     def row_verbs(self, row: Noun) -> SafeString:
@@ -399,6 +404,7 @@ class VerbAdmin(ReadOnly, admin.ModelAdmin[Noun]):
             "title": str(row),
             "status": row.status,
             "status_word": state_label(self.model, row.status),
+            "goes": countdown(row),
             "verbs": self.offered(request, row),
             "entries": self.timeline(row),
             "references": self.references,
@@ -513,6 +519,19 @@ def age(moment: dt.datetime | None) -> str:
 def span(value: dt.timedelta) -> str:
     """Return how long something took, as people say it."""
     return render_to_string("console/span.html", {"span": value}).strip()
+
+
+def countdown(row: Acted) -> str:
+    """Return when an archived row is deleted, in words; nothing where it stays."""
+    moment = leaves_at(row)
+    if moment is None:
+        return ""
+    left = math.ceil((moment - dt.datetime.now(dt.UTC)).total_seconds() / DAY)  # only for reading
+    words = (
+        _("goes with the next purge") if left < 1 else ngettext("goes in %(days)s day", "goes in %(days)s days", left)
+    )
+    title = formats.date_format(localtime(moment), "SHORT_DATETIME_FORMAT")
+    return format_html('<span class="soft" title="{}">{}</span>', title, words % {"days": left})
 
 
 def figure(number: int) -> str:

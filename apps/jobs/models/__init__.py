@@ -4,6 +4,21 @@ from apps.jobs.models.heartbeat import MISSED, Heartbeat
 from apps.jobs.models.job import Job, JobRun
 from apps.jobs.models.pausing import Pausable, pausing, resuming
 from apps.jobs.models.queue import Queue
+from apps.jobs.models.retention import ArchiveFile, RetentionPolicy, StorageBudget, TableSize
 from apps.jobs.models.tenant import Tenant
 
-__all__ = ["MISSED", "Heartbeat", "Job", "JobRun", "Pausable", "Queue", "Tenant", "pausing", "resuming"]
+__all__ = [
+    "MISSED",
+    "ArchiveFile",
+    "Heartbeat",
+    "Job",
+    "JobRun",
+    "Pausable",
+    "Queue",
+    "RetentionPolicy",
+    "StorageBudget",
+    "TableSize",
+    "Tenant",
+    "pausing",
+    "resuming",
+]

@@ -1,0 +1,281 @@
+"""How rows leave: in batches of one short transaction each, so that writers beside it never wait long.
+
+A batch locks what it takes and steps over what others hold, asks the policy's condition of the rows as they stand then,
+writes them to a file where the policy says so, and deletes them. Killed at any point, it goes on from what is committed.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import OperationalError, connection, models
+from django.db.models.functions import Now
+from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
+
+from apps.actions.running import database_now
+from apps.deadletters.failures import FailureClass
+from apps.jobs import archiving, growth, partitions
+from apps.jobs.archiving import ArchiveFailed, Rows
+from apps.jobs.catalogue import KEPT, PARTED, Kept
+from apps.jobs.execution import JobFailed, Work
+from apps.jobs.models import JobRun, RetentionPolicy
+from apps.jobs.models.retention import LONGEST_DAYS
+from apps.jobs.partitions import Partition
+from apps.jobs.retention import Walk, aged, catalogue, days_of, going, relations, waits_for
+
+FIRST, SMALLEST, LARGEST = 500, 20, 5_000
+"""Rows of a batch: the first, the fewest and the most."""
+SHORT_SECONDS, LONG_SECONDS = 0.15, 0.4
+"""A batch that took less is followed by a larger one; one that took more by a smaller one."""
+STATEMENT_MS, LOCK_MS = 800, 300
+"""A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
+TRIES = 8
+"""So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
+SUFFERING = 4
+"""After a batch others may work for as long as it took; while some of them wait, for so many times that."""
+REST_AT_MOST = 2.0
+
+
+@dataclass
+class Purge:
+    """The purge of one policy's rows in one run."""
+
+    kept: Kept
+    policy: RetentionPolicy
+    work: Work
+    before: datetime
+    size: int = FIRST
+    tries: int = 0
+
+    def __post_init__(self) -> None:
+        self.walk = Walk(self.kept, self.before)
+        self.rows = aged(self.kept, self.before)
+
+    def run(self) -> None:
+        """Take all that may go, batch by batch; what others hold stays for the next purge."""
+        over = False
+        if self.kept.parted:
+            self._drop_parts()
+        while not over:
+            began = time.monotonic()
+            try:
+                over = self._batch()
+                self.tries = 0
+            except OperationalError:
+                if not self._shrink():
+                    raise
+            self._settle(time.monotonic() - began)
+
+    def _drop_parts(self) -> None:
+        """Drop the parts that are old as a whole and hold nothing that is needed: no row is looked at one by one."""
+        parted = next(each for each in PARTED if each.table == self.rows.model._meta.db_table)
+        for part in partitions.partitions(parted):
+            if part.ends_at and part.ends_at <= self.before and not _is_needed(self.kept, part):
+                try:
+                    self._drop(part)
+                except OperationalError:
+                    words = _("%(what)s: a part is in use and stays until the next purge.")
+                    self.work.say(words % {"what": self.kept.what})
+
+    def _drop(self, part: Partition) -> None:
+        rows = self.rows.model._base_manager.filter(**{f"{self.kept.aged}__lt": part.ends_at})
+        within = rows.filter(**{f"{self.kept.aged}__gte": part.starts_at}) if part.starts_at else rows
+        with self.work.chunk() as counts:
+            if _still_active(self.policy):
+                counts[self.kept.slug] += within.count()
+                partitions.drop(part)
+
+    def _batch(self) -> bool:
+        """Take one batch; say whether it was the last."""
+        with self.work.chunk() as counts, _hurried():
+            if not _still_active(self.policy):
+                return True
+            window = self.walk.ahead(self.size) if self.kept.by_key else None
+            rows = self.walk.rows(window, self.rows) if window else self.rows
+            keys = list(
+                rows.order_by("pk" if window else self.kept.aged)
+                .select_for_update(of=("self",), skip_locked=True)
+                .values_list("pk", flat=True)[: self.size]
+            )
+            self._take(keys, counts)
+        if window:
+            self.walk.after = window.end
+        return window.last if window else len(keys) < self.size
+
+    def _take(self, keys: Sequence[Any], counts: Counter[str]) -> None:
+        if not keys:
+            return
+        hanging = list(_hanging(self.rows.model))
+        if self.policy.archives:
+            written = [_read(self.rows.model, "pk", keys), *(_read(*each, keys) for each in hanging)]
+            counts[f"{self.kept.slug} archived"] += archiving.append(self.policy, self.work.run.pk, written)
+        for model, column in hanging:
+            _delete(model, column, keys)
+        for model, column in _loosened(self.rows.model):
+            _loosen(model, column, keys)
+        counts[self.kept.slug] += _delete(self.rows.model, "pk", keys)
+
+    def _shrink(self) -> bool:
+        """Go on with fewer rows: the batch took too long, or met somebody who did not let go. Say whether it may."""
+        self.tries += 1
+        if not connection.in_atomic_block and not connection.is_usable():
+            connection.close()  # the next chunk connects anew
+        self.size = max(self.size // 4, SMALLEST)
+        return self.tries < TRIES
+
+    def _settle(self, seconds: float) -> None:
+        """Fit the next batch to how long this one took, and let others work."""
+        if seconds > LONG_SECONDS:
+            self.size = max(self.size // 2, SMALLEST)
+        elif seconds < SHORT_SECONDS and not self.tries:
+            self.size = min(self.size * 2, LARGEST)
+        time.sleep(min(seconds * (SUFFERING if _others_wait() else 1), REST_AT_MOST))
+
+
+def _is_needed(kept: Kept, part: Partition) -> bool:
+    return bool(kept.needs_part and import_string(kept.needs_part)(part.starts_at, part.ends_at))
+
+
+def cleanup(work: Work) -> None:
+    """Measure the tables, then purge each policy's rows (S1-91, S3-38). The handler of the job `cleanup`.
+
+    `given` may name `policies`, other `days` for them, and `dry_run`, which only counts. A policy that fails does not
+    keep the others from their purge; the run fails then, and says which.
+    """
+    growth.measure()
+    now, failures, days = database_now(), [], _days(work)
+    for kept, policy in _chosen(work):
+        before = now - timedelta(days=days or days_of(policy))
+        if policy.status == RetentionPolicy.Status.HELD:
+            work.say(_("%(what)s: held (%(reason)s).") % {"what": kept.what, "reason": policy.held_reason})
+        elif work.given.get("dry_run"):
+            _foresee(work, kept, before)
+        elif error := _purge(work, kept, policy, before):
+            failures.append(error)
+    if failures:
+        raise JobFailed(" ".join(failures), FailureClass.CONFIG, "purge")
+
+
+def _days(work: Work) -> int | None:
+    """Return the days that the run was asked with, instead of the policies' own."""
+    days = work.given.get("days")
+    if days is None or (type(days) is int and 1 <= days <= LONGEST_DAYS):
+        return days
+    raise _asked_wrongly(_("days takes a whole number from 1 to %(most)s.") % {"most": LONGEST_DAYS})
+
+
+def _chosen(work: Work) -> list[tuple[Kept, RetentionPolicy]]:
+    """Return the policies that the run is about, in the catalogue's order."""
+    wanted = work.given.get("policies", list(catalogue()))
+    if not isinstance(wanted, list) or not {*wanted} <= catalogue().keys():
+        raise _asked_wrongly(
+            _("policies takes a list of retention policies: %(known)s.") % {"known": ", ".join(catalogue())}
+        )
+    rows = RetentionPolicy.objects.in_bulk(wanted, field_name="slug")
+    return [(kept, rows[kept.slug]) for kept in KEPT if kept.slug in rows]
+
+
+def _asked_wrongly(words: str) -> JobFailed:
+    return JobFailed(words, FailureClass.CONFIG, "bad_request")
+
+
+def _purge(work: Work, kept: Kept, policy: RetentionPolicy, before: datetime) -> str:
+    """Purge a policy's rows and write down what came of it; return why it ended early, if it did."""
+    began, error = time.monotonic(), ""
+    if policy.archives:
+        with work.chunk():
+            if _still_active(policy):
+                archiving.close_left(policy, work.run.pk)
+    try:
+        Purge(kept, policy, work, before).run()
+    except (ArchiveFailed, OperationalError) as failure:
+        error = f"{kept.what}: {str(failure).strip()}"
+    counts = JobRun.objects.values_list("counts", flat=True).get(pk=work.run.pk)  # with those before a kill
+    gone, put_away = counts.get(kept.slug, 0), counts.get(f"{kept.slug} archived", 0)
+    told = {"ran_at": Now(), "ran_seconds": time.monotonic() - began, "deleted": gone, "archived": put_away}
+    RetentionPolicy.objects.filter(pk=policy.pk).update(**told, last_error=error, run_id=work.run.pk)
+    work.say(
+        error
+        or _("%(what)s: %(count)s deleted, %(archived)s archived.")
+        % {"what": kept.what, "count": gone, "archived": put_away}
+    )
+    return error
+
+
+def _foresee(work: Work, kept: Kept, before: datetime) -> None:
+    found = going(kept, before)
+    with work.chunk() as counts:
+        counts[f"{kept.slug} would go"] = found.count
+    words = _("%(what)s: at least %(count)s would go.") if found.at_least else _("%(what)s: %(count)s would go.")
+    work.say(words % {"what": kept.what, "count": found.count})
+
+
+@contextmanager
+def _hurried() -> Iterator[None]:
+    """Let no statement of this transaction take long, nor wait long for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL statement_timeout = {STATEMENT_MS}; SET LOCAL lock_timeout = {LOCK_MS}")
+    yield
+    with connection.cursor() as cursor:  # a transaction around this one goes on as it was
+        cursor.execute("SET LOCAL statement_timeout TO DEFAULT; SET LOCAL lock_timeout TO DEFAULT")
+
+
+def _still_active(policy: RetentionPolicy) -> bool:
+    """Hold the policy's row: whoever holds it back waits for the end of the batch, and after that nothing more goes."""
+    active = RetentionPolicy.objects.filter(pk=policy.pk, status=RetentionPolicy.Status.ACTIVE)
+    return active.select_for_update(no_key=True).exists()
+
+
+def _hanging(model: type[models.Model]) -> Iterator[tuple[Any, str]]:
+    """Yield the models, and their columns, whose rows go with those of a model."""
+    for relation in relations(model):
+        if relation.on_delete is models.CASCADE and not waits_for(relation):
+            yield relation.related_model, relation.field.column
+
+
+def _loosened(model: type[models.Model]) -> Iterator[tuple[Any, str]]:
+    """Yield the models, and their columns, that forget the rows they point to."""
+    for relation in relations(model):
+        if relation.on_delete is models.SET_NULL:
+            yield relation.related_model, relation.field.column
+
+
+def _column(model: type[models.Model], name: str) -> str:
+    return str(model._meta.pk.column) if name == "pk" else name
+
+
+def _read(model: type[models.Model], column: str, keys: Sequence[Any]) -> Rows:
+    return archiving.rows_as_json(model._meta.db_table, _column(model, column), keys)
+
+
+def _delete(model: type[models.Model], column: str, keys: Sequence[Any]) -> int:
+    return _execute("DELETE FROM {table} WHERE {column} = ANY(%s)", model, column, keys)
+
+
+def _loosen(model: type[models.Model], column: str, keys: Sequence[Any]) -> int:
+    return _execute("UPDATE {table} SET {column} = NULL WHERE {column} = ANY(%s)", model, column, keys)
+
+
+def _execute(sql: str, model: type[models.Model], column: str, keys: Sequence[Any]) -> int:
+    """Run a statement over rows; it names its table and column by what the model says."""
+    quoted = connection.ops.quote_name
+    with connection.cursor() as cursor:
+        cursor.execute(
+            sql.format(table=quoted(model._meta.db_table), column=quoted(_column(model, column))), [list(keys)]
+        )
+        return int(cursor.rowcount)
+
+
+def _others_wait() -> bool:
+    """Say whether somebody waits for a lock or for the disk at this moment: the purge is in their way, or adds to it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
+            " AND pid <> pg_backend_pid() AND wait_event_type IN ('Lock', 'LWLock', 'IO', 'BufferPin'))"
+        )
+        return bool(cursor.fetchone()[0])
