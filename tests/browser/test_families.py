@@ -52,6 +52,17 @@ def test_a_family_is_acknowledged_and_its_members_are_previewed(screen: Screen, 
     audit(screen)
 
 
+def test_what_a_family_counts_and_offers_follows_by_itself(
+    screen: Screen, family: FailureFamily, company: Company
+) -> None:
+    screen.page.clock.install()
+    page = screen.open(f"{FAMILIES}{family.pk}/change/")
+    company.failed(3)
+    page.clock.run_for(11_000)
+    page.get_by_role("button", name="Retry 17").wait_for()
+    assert screen.problems == []
+
+
 def test_what_a_list_shows_is_saved_under_a_name(screen: Screen, family: FailureFamily) -> None:
     page = screen.open(f"{LETTERS}?status=unresolved")
     page.get_by_text("Save this view").click()

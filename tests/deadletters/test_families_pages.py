@@ -1,3 +1,5 @@
+from uuid import uuid4
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -53,6 +55,18 @@ def test_the_page_of_a_family_has_the_verbs_of_its_members(page: Client, family:
     assert [verb["label"] for verb in told["members"]] == ["Retry 2", "Resolve 2", "Archive 2"]
     answer = page.post(told["members"][0]["url"], dict(told["members"][0]["fields"]))
     assert (answer.status_code, answer.context["preview"].moving) == (200, 2)
+
+
+def test_the_part_that_moves_is_asked_for_by_itself(page: Client, family: FailureFamily, company: Company) -> None:
+    assert "family-live" in page.get(shown(family)).content.decode()
+    company.failed(3)
+    part = page.get(shown(family), headers={"HX-Request": "true", "HX-Target": "family-live"})
+    assert ("Retry 5" in part.content.decode(), b"<html" in part.content) == (True, False)
+
+
+def test_the_part_of_a_family_that_nobody_knows_is_not_found(page: Client, family: FailureFamily) -> None:
+    address = shown(family).replace(str(family.pk), str(uuid4()))
+    assert page.get(address, headers={"HX-Target": "family-live"}).status_code == 404
 
 
 def test_what_may_have_arrived_is_only_reviewed_one_by_one(page: Client, company: Company) -> None:

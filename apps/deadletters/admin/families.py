@@ -5,7 +5,8 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextareaWidget
 from django.db import models
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
@@ -101,11 +102,25 @@ class FailureFamilyAdmin(VerbAdmin[FailureFamily]):
             row.last_seen_at = last_seen([row]).get(row.fingerprint)
         return cast("FailureFamily | None", row)
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Told | None = None
+    ) -> HttpResponse:
+        """Show the page; asked by its own moving part, answer with that part alone."""
+        if request.headers.get("HX-Target") != "family-live":
+            return super().change_view(request, object_id, form_url, extra_context)
+        row = self.get_object(request, object_id)
+        if row is None or not self.has_view_permission(request, row):
+            raise Http404
+        return render(request, "deadletters/family_live.html", self._told_live(request, row))
+
     def told(self, request: HttpRequest, row: FailureFamily) -> Told:
+        return super().told(request, row) | {"lead": line(row.message)} | self._told_live(request, row)
+
+    def _told_live(self, request: HttpRequest, row: FailureFamily) -> Told:
+        """Return what moves: the numbers, and the verbs that count what waits."""
         counts = backlog.of_families([row.fingerprint]).get(row.fingerprint, {})
         waiting, trends = counts.get(backlog.WAITING, 0), _trends(row)
-        return super().told(request, row) | {
-            "lead": line(row.message),
+        return {
             "advice": ADVICE.get(FailureClass(row.failure_class), "") if waiting else "",
             "tiles": [*self._tiles(row, counts), *map(_told_tile, trends)],
             "trends": trends,
