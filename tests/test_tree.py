@@ -112,6 +112,20 @@ def test_no_text_is_marked_as_safe_by_hand() -> None:
     assert found(marks) == []
 
 
+def test_no_markup_is_put_together_before_it_is_escaped() -> None:
+    """What `format_html` takes as its form is a text of ours, nothing that was filled in."""
+
+    def fills(node: ast.AST) -> bool:
+        form = node.args[:2] if isinstance(node, ast.Call) and name_of(node).startswith("format_html") else []
+        return any(isinstance(part, ast.JoinedStr | ast.BinOp) for part in form)
+
+    def vouches(node: ast.AST) -> bool:
+        named = {getattr(node, "name", ""), name_of(node) if isinstance(node, ast.Call) else ""}
+        return bool(named & {"__html__", "html_safe"})
+
+    assert found(fills) + found(vouches) == []
+
+
 @pytest.mark.parametrize("template", TEMPLATES, ids=path_of)
 def test_a_template_is_safe_under_the_policy(template: Path) -> None:
     text = re.sub(r"{#.*?#}|{% comment %}.*?{% endcomment %}", "", template.read_text(), flags=re.S)
