@@ -1,7 +1,6 @@
 """What the console's templates need beyond Django's own: ages, durations, numbers, payloads, sparklines, the main lists."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Any
 
 from django import template
 from django.conf import settings
+from django.contrib.admin.helpers import AdminReadonlyField
 from django.template import Context
 from django.urls import NoReverseMatch, reverse
 from django.utils import formats, timezone
@@ -17,6 +17,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+
+from apps.integrations.masking import masked
 
 register = template.Library()
 
@@ -74,13 +76,6 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
 ]
 
 UNKNOWN = "—"
-MASK = "••••"
-SECRET_NAME = re.compile(r"token|secret|passw|senha|authori[sz]ation|api.?key|cookie|credential", re.IGNORECASE)
-PERSONAL = [
-    (re.compile(r"\b\d{3}\.?\d{3}\.?\d{3}-?\d{2}\b"), MASK),  # CPF, and a phone with its area code
-    (re.compile(r"(\+?55 ?\(?\d{2}\)? ?9?)\d{4}(-?\d{4})\b"), rf"\1{MASK}\2"),
-    (re.compile(r"\b([\w.+-])[\w.+-]*@([\w-]+\.[\w.-]+)"), rf"\1{MASK}@\2"),
-]
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 
 # What the words over columns mean, shown where one rests on them (S1-110 to S1-113).
@@ -224,22 +219,14 @@ def pretty_json(value: Any) -> str:
     return json.dumps(masked(value), indent=2, ensure_ascii=False, default=str)
 
 
-def masked(value: Any, name: str = "") -> Any:
-    """Return a payload without what its names or shapes say is secret or personal."""
-    if isinstance(value, dict):
-        return {str(key): masked(inner, str(key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [masked(inner, name) for inner in value]
-    if SECRET_NAME.search(name) and value:
-        return MASK
-    return masked_text(value) if isinstance(value, str) else value
-
-
-def masked_text(text: str) -> str:
-    """Return a text with addresses, phones and CPF numbers masked."""
-    for pattern, replacement in PERSONAL:
-        text = pattern.sub(replacement, text)
-    return text
+@register.filter
+def reading(field: AdminReadonlyField) -> str:
+    """Return what stands in a field that is only read: names in words, not in JSON."""
+    value = getattr(field.form.instance, str(field.field["field"]), None)
+    if isinstance(value, list) and all(isinstance(each, str) for each in value):
+        return ", ".join(value) or UNKNOWN
+    contents: str = field.contents()
+    return contents
 
 
 @register.inclusion_tag("console/sparkline.html")

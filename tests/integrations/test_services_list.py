@@ -115,6 +115,13 @@ def test_other_names_are_a_list_of_names_that_no_other_service_has(page: Client,
     assert page.post(url, form(company.erp, aliases='["financeiro"]')).status_code == 302
 
 
+def test_who_only_looks_reads_other_names_in_words(client: Client, bia: User, company: Company) -> None:
+    Service.objects.filter(pk=company.piperun.pk).update(aliases=["crm", "<b>sales</b>"])
+    client.force_login(bia)
+    text = client.get(f"{LIST}{company.piperun.pk}/change/").content.decode()
+    assert '<div class="readonly">crm, &lt;b&gt;sales&lt;/b&gt;</div>' in text
+
+
 def test_a_key_is_revoked_here_and_its_digest_never_shown(page: Client, db: None) -> None:
     group = Group.objects.get(name="Viewer")
     key = ApiKey.objects.create(name="The site", prefix="ops_12ab", digest="d" * 64, group=group)

@@ -25,7 +25,7 @@ def address(operation: PendingOperation) -> str:
 def test_the_page_shows_the_payload_masked(page: Client, empty_company: Company) -> None:
     operation = empty_company.operation(payload={"person": {"email": "joao@example.com"}, "api_token": "abc123"})
     text = page.get(address(operation)).content.decode()
-    assert "j••••@example.com" in text
+    assert "j***@e…" in text
     assert "abc123" not in text
 
 
