@@ -15,6 +15,9 @@ from apps.operations.models import PendingOperation
 
 ROOT = Actor(door=Door.COMMAND, name="root", grants=None)
 """Whoever holds the machine: may everything."""
+FOUND = {"remote_id": "4711", "remote_url": "", "result": {"id": 4711}}
+REFUSED = {"failure_class": "permanent_data", "error_type": "http_422", "last_error": "stage_id: is required"}
+UNANSWERED = {"failure_class": "ambiguous", "error_type": "timeout", "last_error": "no answer in 15 s"}
 AT_ONCE = 1000
 """As many as workers never end in one transaction, which the database would break off."""
 
@@ -32,19 +35,20 @@ class Company:
 
     def operation(self, **columns: Any) -> PendingOperation:
         """Take in one more operation for Piperun, pending unless another status is given."""
-        return PendingOperation.objects.create(**self._told(columns))
+        return self.operations_of(1, **columns)[0]
 
     def operations_of(self, count: int, **columns: Any) -> list[PendingOperation]:
         """Take in many operations alike."""
-        return PendingOperation.objects.bulk_create(PendingOperation(**self._told(columns)) for _ in range(count))
+        return PendingOperation.objects.bulk_create(self.new(**columns) for _ in range(count))
 
     def failed(self, count: int = 1, **why: Any) -> list[PendingOperation]:
         """Take in operations that were sent and given up, each with its dead letter."""
         return give_up(self.operations_of(count), **why)
 
-    def _told(self, columns: dict[str, Any]) -> dict[str, Any]:
+    def new(self, **columns: Any) -> PendingOperation:
+        """Return an operation for Piperun that is not saved."""
         told = {"service": self.piperun, "queue": self.crm, "operation_type": "deal.create", "entity_type": "deal"}
-        return told | {"payload": {"title": "Ten chairs"}} | columns
+        return PendingOperation(**told | {"payload": {"title": "Ten chairs"}} | columns)
 
 
 def take(operations: Iterable[PendingOperation]) -> tuple[int, list[UUID]]:
@@ -58,23 +62,22 @@ def take(operations: Iterable[PendingOperation]) -> tuple[int, list[UUID]]:
 def complete(operations: Sequence[PendingOperation]) -> list[PendingOperation]:
     """Deliver operations as a worker does."""
     token, keys = take(operations)
-    found = {"remote_id": "4711", "remote_url": "", "result": {"id": 4711}}
-    leases.finish(PendingOperation.complete, dict.fromkeys(keys, found), token)
+    leases.finish(PendingOperation.complete, dict.fromkeys(keys, FOUND), token)
     return refreshed(operations)
 
 
-def give_up(
-    operations: Sequence[PendingOperation],
-    failure_class: str = "permanent_data",
-    error_type: str = "http_422",
-    last_error: str = "stage_id: is required",
-) -> list[PendingOperation]:
+def give_up(operations: Sequence[PendingOperation], **why: Any) -> list[PendingOperation]:
     """Send operations and give them up as a worker does: each leaves a dead letter."""
     token, keys = take(operations)
-    why = {"failure_class": failure_class, "error_type": error_type, "last_error": last_error, "error_fields": {}}
+    told = failing({**REFUSED, **why})
     for first in range(0, len(keys), AT_ONCE):
-        leases.finish(PendingOperation.fail, {key: {"used": 1, **why} for key in keys[first : first + AT_ONCE]}, token)
+        leases.finish(PendingOperation.fail, dict.fromkeys(keys[first : first + AT_ONCE], told), token)
     return refreshed(operations)
+
+
+def failing(why: dict[str, Any]) -> dict[str, Any]:
+    """Return what a worker writes of an operation that it gives up after one call."""
+    return {"used": 1, "error_fields": {}, **why}
 
 
 def refreshed(operations: Iterable[PendingOperation]) -> list[PendingOperation]:

@@ -7,6 +7,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.utils import translation
 
+from apps.actions import leases
 from apps.actions.actors import Actor
 from apps.actions.running import run
 from apps.actions.selections import Selection
@@ -16,9 +17,9 @@ from apps.integrations.models import CircuitBreaker, RateLimit, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from opsconsole import vitals
-from tests.cast import ROOT, Company, complete, refreshed, take
+from tests.cast import FOUND, REFUSED, ROOT, UNANSWERED, Company, failing, take
 
-pytest_plugins = ["tests.api", "tests.simulator_process"]
+pytest_plugins = ["tests.api", "tests.shipped", "tests.simulator_process", "tests.chaos.score"]
 
 
 @pytest.fixture(autouse=True)
@@ -88,22 +89,28 @@ def empty_company(db: None) -> Company:
 
 @pytest.fixture
 def company(empty_company: Company) -> Company:
-    """Two operations in each state, and one for another service in another queue."""
+    """Two operations in each state, and one for another service in another queue. Most tests ask for it: few statements make it."""
     company = empty_company
-    company.operations.update(
-        pending=company.operations_of(2),
-        processing=company.operations_of(2),
-        completed=complete(company.operations_of(2)),
-        failed=company.failed(2),
-        ambiguous=company.failed(1, failure_class="ambiguous", error_type="timeout", last_error="no answer in 15 s"),
-        archived=company.failed(2),
-        elsewhere=company.operations_of(1, service=company.erp, queue=company.books, operation_type="invoice.post"),
-    )
-    take(company.operations["processing"])
-    archived = Selection.ticked(PendingOperation, [operation.pk for operation in company.operations["archived"]])
+    made = {name: [company.new(), company.new()] for name in ("pending", "processing", "completed", "failed")}
+    made |= {"ambiguous": [company.new()], "archived": [company.new(), company.new()]}
+    made |= {"elsewhere": [company.new(service=company.erp, queue=company.books, operation_type="invoice.post")]}
+    PendingOperation.objects.bulk_create(row for rows in made.values() for row in rows)
+    take(made["processing"])
+    _carry(made)
+    archived = Selection.ticked(PendingOperation, [operation.pk for operation in made["archived"]])
     run(PendingOperation.archive, archived, ROOT, given={"reason": "the customer withdrew"})
-    company.operations.update({name: refreshed(rows) for name, rows in company.operations.items()})
+    now = PendingOperation.objects.in_bulk()
+    company.operations.update({name: [now[row.pk] for row in rows] for name, rows in made.items()})
     return company
+
+
+def _carry(made: dict[str, list[PendingOperation]]) -> None:
+    """Call for those that are to be completed and those that are to fail, as one worker does in one turn."""
+    refused = [*made["failed"], *made["archived"]]
+    token, _keys = take([*made["completed"], *refused, *made["ambiguous"]])
+    leases.finish(PendingOperation.complete, {row.pk: FOUND for row in made["completed"]}, token)
+    ends = {row.pk: failing(REFUSED) for row in refused} | {row.pk: failing(UNANSWERED) for row in made["ambiguous"]}
+    leases.finish(PendingOperation.fail, ends, token)
 
 
 def _person(name: str, *groups: str) -> User:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,9 @@ def path_of(source: Path) -> str:
     return source.relative_to(ROOT).as_posix()
 
 
-def nodes(source: Path) -> Iterator[ast.AST]:
-    return ast.walk(ast.parse(source.read_text()))
+@cache
+def nodes(source: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(source.read_text())))
 
 
 def found(test: object, sources: list[Path] = SOURCES) -> list[str]:
@@ -79,11 +81,9 @@ def updates_status(node: ast.AST) -> bool:
 
 def is_born_elsewhere(node: ast.AST) -> bool:
     """Say whether a row of a noun is made with a state of its own, where the model's default should stand."""
-    named = {model.__name__ for model in nouns()}
-    made = isinstance(node, ast.Call) and any(word.arg == "status" for word in node.keywords)
-    if not made:
+    if not isinstance(node, ast.Call) or not any(word.arg == "status" for word in node.keywords):
         return False
-    assert isinstance(node, ast.Call)
+    named = {model.__name__ for model in nouns()}
     by_manager = name_of(node) in ("create", "get_or_create") and any(name in ast.unparse(node.func) for name in named)
     return by_manager or name_of(node) in named
 

@@ -147,8 +147,8 @@ def test_a_key_that_asks_too_much_gets_429_with_a_time_to_come_again(
     answers = [ana_api.get(OPERATIONS, REMOTE_ADDR=address()) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]
     body = problem(answers[2], 429)
-    assert (body["code"], body["retry_after"]) == ("rate_limited", 1800)
-    assert answers[2]["Retry-After"] == "1800"
+    assert (body["code"], 1700 < body["retry_after"] <= 1800) == ("rate_limited", True)
+    assert answers[2]["Retry-After"] == str(body["retry_after"])
     assert "2 in 3600 seconds" in body["detail"]
 
 

@@ -11,7 +11,7 @@ from django.conf import settings
 
 from opsconsole import processes
 from opsconsole.processes import Program
-from tests.opsconsole.machine import gone, wait_until
+from tests.opsconsole.machine import PATIENCE_SECONDS, gone, wait_until
 from tests.opsconsole.slow import slow
 
 PARENT = """
@@ -27,9 +27,9 @@ def test_a_worker_asked_to_stop_finishes_its_task(tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "celery", "-A", "tests.opsconsole.slow", "worker", "--concurrency", "1", "-Q", "slow"]
     worker = Program("worker", argv, os.environ, tmp_path / "worker.log", cwd=settings.BASE_DIR, grace_seconds=30)
     process = processes.start(worker)
-    with redis.Redis.from_url(settings.REDIS_URL) as marks:
+    with redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2 * PATIENCE_SECONDS) as marks:
         slow.apply_async(queue="slow")
-        marks.blpop(["said"], timeout=30)
+        assert marks.blpop(["said"], timeout=PATIENCE_SECONDS)
 
         def let_go_when_it_stops() -> None:
             wait_until(lambda: "Warm shutdown" in worker.log.read_text())
