@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -17,14 +18,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
         early_config.add_cleanup(stack.close)
         _use(stack.enter_context(embedded.throw_away()))
     elif worker := os.environ.get("PYTEST_XDIST_WORKER"):
-        # Workers share the servers: a database of PostgreSQL each by pytest-django, one of Valkey here.
+        # Workers share the servers: a database of PostgreSQL each by pytest-django, one of Valkey and a folder here.
         os.environ["REDIS_URL"] = os.environ["REDIS_URL"].replace("?db=0", f"?db={int(worker.removeprefix('gw')) + 1}")
+        if data := os.environ.get("OPS_DATA_DIR"):
+            os.environ["OPS_DATA_DIR"] = str(_folder(Path(data, worker)))
     yield
 
 
 def _use(servers: embedded.Servers) -> None:
-    data = servers.folder / "data"
-    (data / "static").mkdir(parents=True)
+    data = _folder(servers.folder / "data")
     for name, value in {
         "DATABASE_URL": servers.database_url,
         "REDIS_URL": servers.redis_url,
@@ -33,3 +35,8 @@ def _use(servers: embedded.Servers) -> None:
         "SECRET_KEY": secrets.token_urlsafe(64),
     }.items():
         os.environ.setdefault(name, value)
+
+
+def _folder(data: Path) -> Path:
+    (data / "static").mkdir(parents=True, exist_ok=True)
+    return data

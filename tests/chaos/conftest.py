@@ -16,13 +16,12 @@ from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.api import key_of
 from tests.chaos.fleet import Fleet
-from tests.chaos.score import LINES, Score
+from tests.chaos.score import PROPERTY, Score
 from tests.chaos.web import Web
 from tests.chaos.world import World, turned_to
 from tests.operations.conftest import receiver
 from tests.simulator_process import Simulator
 
-FULL = os.environ.get("CHAOS") == "full"
 LATENCY = {"p50_seconds": 0.1, "p95_seconds": 0.3, "max_seconds": 1}
 PATIENT: dict[str, Any] = {"backoff_base_seconds": 0.5, "max_retries": 50}
 LAST = {"chaos": 1, "browser": 2}
@@ -35,25 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.chaos)
             item.add_marker(pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"))
     items.sort(key=lambda item: max((number for name, number in LAST.items() if name in item.path.parts), default=0))
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[LINES] = []
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    for line in config.stash[LINES]:
-        terminalreporter.write_line(str(line))
-    if FULL:
-        terminalreporter.write_line(table(config.stash[LINES]))
-
-
-def table(scores: list[Score]) -> str:
-    """The lines as docs/measured.md has them."""
-    names = list(scores[0].counts) if scores else []
-    head = ["case", *(name.replace("_", " ") for name in names)]
-    rows = [[score.case, *map(str, score.counts.values())] for score in scores]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 @pytest.fixture(scope="package")
@@ -124,14 +104,16 @@ def piperun(simulator: Simulator, queue: Queue) -> Service:
 
 
 @pytest.fixture
-def report(request: pytest.FixtureRequest) -> Callable[[Score], Score]:
+def report(request: pytest.FixtureRequest) -> Iterator[Callable[[Score], Score]]:
     """Show a line at the end of the session, whatever becomes of the test."""
+    scores: list[Score] = []
 
     def add(score: Score) -> Score:
-        request.config.stash[LINES].append(score)
+        scores.append(score)
         return score
 
-    return add
+    yield add
+    request.node.user_properties.extend((PROPERTY, vars(score)) for score in scores)
 
 
 @pytest.fixture

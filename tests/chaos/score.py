@@ -1,18 +1,21 @@
-"""What a case came to: counted in our rows and in the far end's ledger."""
+"""What a case came to: counted in our rows and in the far end's ledger, and shown at the end of the session."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pytest
+from _pytest.terminal import TerminalReporter
 
 from apps.actions.models import ActionItem
 from apps.deadletters.models import DeadLetter
 from apps.operations.models import PendingOperation
 from tests.simulator_process import Simulator
 
-LINES: pytest.StashKey[list["Score"]] = pytest.StashKey()
+FULL = os.environ.get("CHAOS") == "full"
+PROPERTY = "score"
+"""Under this name a test's report carries its lines, from whichever process it ran in."""
 
 
 @dataclass
@@ -29,7 +32,7 @@ class Score:
     called_twice: int = 0
     second_effects: int = 0
     second_keys: int = 0
-    notes: Sequence[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         counts = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in self.counts.items())
@@ -59,6 +62,26 @@ def scored(
         second_keys=sum(max(entry["keys"] - 1, 0) for entry in entries),
         kills=kills,
     )
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    told = [
+        value for report in reports if getattr(report, "when", "") == "teardown" for value in report.user_properties
+    ]
+    scores = [Score(**columns) for name, columns in told if name == PROPERTY]
+    for score in scores:
+        terminalreporter.write_line(str(score))
+    if FULL:
+        terminalreporter.write_line(table(scores))
+
+
+def table(scores: list[Score]) -> str:
+    """The lines as docs/measured.md has them."""
+    names = list(scores[0].counts) if scores else []
+    head = ["case", *(name.replace("_", " ") for name in names)]
+    rows = [[score.case, *map(str, score.counts.values())] for score in scores]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def moved_by_people(rows: list[Any]) -> Counter[int]:

@@ -11,9 +11,8 @@ import pytest
 from apps.integrations.models import Endpoint, EventSource, IntegrationEvent, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.conftest import FULL
 from tests.chaos.fleet import Fleet, until, wait_until
-from tests.chaos.score import Score
+from tests.chaos.score import FULL, Score
 from tests.chaos.web import Web
 from tests.chaos.world import World
 from tests.integrations.events import SECRET

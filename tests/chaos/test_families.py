@@ -14,9 +14,8 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT
-from tests.chaos.conftest import FULL
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.simulator_process import Simulator
 
 OPERATIONS, FAMILIES = (10_000, 40) if FULL else (400, 8)

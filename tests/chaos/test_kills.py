@@ -9,9 +9,9 @@ from apps.actions.running import database_now
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.conftest import FULL, LATENCY, hand_in
+from tests.chaos.conftest import LATENCY, hand_in
 from tests.chaos.fleet import Fleet, Killer, until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.chaos.world import World
 from tests.operations.conftest import receiver
 from tests.simulator_process import Simulator

@@ -8,9 +8,9 @@ from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import ROOT
-from tests.chaos.conftest import FULL, PATIENT, deals, hand_in
+from tests.chaos.conftest import PATIENT, deals, hand_in
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.operations.conftest import receiver
 from tests.simulator_process import Simulator
 

@@ -16,9 +16,9 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import give_up
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, until, wait_until
-from tests.chaos.score import Score, moved_by_people, scored
+from tests.chaos.score import FULL, Score, moved_by_people, scored
 from tests.chaos.web import Web
 from tests.invariants import what_is_wrong
 from tests.races import at_once, raised

@@ -11,9 +11,9 @@ from django.db.models import Sum
 from apps.integrations.models import CircuitBreaker, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.simulator_process import Simulator
 
 OPERATIONS, PROBES, DOWN_SECONDS = (5_000, 12, 180) if FULL else (500, 2, 0)

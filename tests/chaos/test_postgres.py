@@ -10,9 +10,8 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.callers import Callers
-from tests.chaos.conftest import FULL
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.chaos.web import Web
 from tests.chaos.world import World
 from tests.simulator_process import Simulator

@@ -8,9 +8,8 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.callers import Callers
-from tests.chaos.conftest import FULL
 from tests.chaos.fleet import wait_until
-from tests.chaos.score import Score
+from tests.chaos.score import FULL, Score
 from tests.chaos.web import Web
 
 RELOADS = 20 if FULL else 2

@@ -10,9 +10,9 @@ from django.db.models import Max
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.simulator_process import Simulator
 
 OPERATIONS, RESTARTS, PACE = (5_000, 50, 50) if FULL else (400, 6, 25)

@@ -15,9 +15,9 @@ from apps.operations.delivery import drain
 from apps.operations.models import PendingOperation
 from opsconsole import backups, restored
 from tests.cast import ROOT, matching
-from tests.chaos.conftest import FULL, deals
+from tests.chaos.conftest import deals
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.contracts.world import one
 from tests.simulator_process import Simulator
 

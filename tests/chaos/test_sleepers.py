@@ -7,9 +7,9 @@ from django.db.models import Count, QuerySet
 from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import Attempt, PendingOperation
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, scored
+from tests.chaos.score import FULL, Score, scored
 from tests.simulator_process import Simulator
 
 OPERATIONS, PAUSES, PACE = (5_000, 200, 9) if FULL else (500, 3, 50)

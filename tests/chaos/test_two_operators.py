@@ -13,16 +13,16 @@ from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.api import key_of
 from tests.cast import give_up, letter_of
-from tests.chaos.conftest import FULL, hand_in
+from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
-from tests.chaos.score import Score, moved_by_people, scored
+from tests.chaos.score import FULL, Score, moved_by_people, scored
 from tests.chaos.web import Web
 from tests.chaos.world import World
 from tests.invariants import what_is_wrong
 from tests.races import at_once
 from tests.simulator_process import Simulator
 
-PAIRS = 100 if FULL else 34
+PAIRS = 100 if FULL else 12
 """Of each kind of pair; there are four."""
 ROWS, ROUNDS = 1_000, 10 if FULL else 1
 REASON = {"reason": "the customer withdrew"}
