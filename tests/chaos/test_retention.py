@@ -13,9 +13,8 @@ from apps.integrations.models import EventSource, IntegrationEvent, Service
 from apps.jobs import retention
 from apps.jobs.models import JobRun, Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.conftest import FULL
 from tests.chaos.fleet import Fleet, until
-from tests.chaos.score import Score
+from tests.chaos.score import FULL, Score
 from tests.chaos.world import World
 
 ROWS, KILLS = (5_000_000, 20) if FULL else (50_000, 5)

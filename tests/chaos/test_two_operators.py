@@ -81,7 +81,7 @@ def test_resolve_and_retry(operators: Operators, failed: list[PendingOperation])
     ana, eva = operators["ana"](OPERATION, "resolve"), operators["eva"](OPERATION, "retry")
     assert race(failed, ana, eva) <= {
         "… is completed (resolve by … at …); retry needs failed or pending.",
-        "… is pending (retry by … at …); resolve needs failed.",
+        "… is pending, and not known to be at the service (retry by … at …); confirm it first, or cancel it.",
     }
     assert (moved_by_people(failed), what_is_wrong()) == ({1: PAIRS}, [])
 
