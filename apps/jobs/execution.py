@@ -96,7 +96,7 @@ class Work:
 
     def _commit(self, counts: Counter[str]) -> None:
         """Write the counts as the last act of a chunk: fenced, and the sign that the run gets on."""
-        counted = dict(Counter(self.run.counts) + counts)
+        counted = {word: self.run.counts.get(word, 0) + counts[word] for word in {**self.run.counts, **counts}}
         mine = JobRun.objects.filter(pk=self.run.pk, token=self.run.token, lease_until__gt=Now())
         if not mine.update(counts=counted, crashes=0, lease_until=Now() + leases.LEASE):
             raise Lost

@@ -42,17 +42,28 @@ class Node:
 
 
 class Fleet:
-    """`nodes` carry drains; the ticker and the beat are apart, as in production."""
+    """`nodes` carry drains and jobs; the ticker and the beat are apart, as in production."""
 
     def __init__(
-        self, world: World, logs: Path, nodes: int = 2, children: int = 2, app: str = "opsconsole", **env: str
+        self,
+        world: World,
+        logs: Path,
+        nodes: int = 2,
+        children: int = 2,
+        beats: int = 1,
+        app: str = "opsconsole",
+        **env: str,
     ) -> None:
         self.logs, self.env = logs, world.env | env
         self.ended = 0
         self.stopped: list[tuple[float, int]] = []
-        self.nodes = [self._start(*_worker(app, f"node{n}", "drains", children), name=f"node{n}") for n in range(nodes)]
+        self.nodes = [
+            self._start(*_worker(app, f"node{n}", "drains,jobs", children), name=f"node{n}") for n in range(nodes)
+        ]
         self.ticker = self._start(*_worker(app, "ticker", "ticks", 1), name="ticker")
-        self.beat = self._start("-A", app, "beat", "--pidfile=", "--loglevel", "WARNING", name="beat")
+        self.beats = [
+            self._start("-A", app, "beat", "--pidfile=", "--loglevel", "WARNING", name=f"beat{n}") for n in range(beats)
+        ]
 
     def _start(self, *argv: str, name: str) -> Node:
         program = Program(
@@ -67,7 +78,7 @@ class Fleet:
 
     @property
     def all(self) -> list[Node]:
-        return [*self.nodes, self.ticker, self.beat]
+        return [*self.nodes, self.ticker, *self.beats]
 
     def kill_node(self, node: Node) -> None:
         """kill -9 of the whole group at once, and a new one in its place."""

@@ -95,7 +95,7 @@ def kill_while_it_runs(fleet: Fleet, seed: int, run: ActionRun) -> int:
         fleet.tend()
         if kills < KILLS and completed() >= max(ROWS * kills // KILLS, 1):
             fleet.kill_node(dice.choice([*fleet.nodes, fleet.ticker]))
-            fleet.kill_node(fleet.beat)
+            fleet.kill_node(fleet.beats[0])
             kills += 1
     return kills
 

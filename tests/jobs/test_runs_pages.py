@@ -105,3 +105,8 @@ def test_the_lists_keep_their_number_of_queries(page: Client, jobs: dict[str, Jo
     with CaptureQueriesContext(connection) as many:
         page.get(url)
     assert len(many) == len(few) <= 20
+
+
+def test_a_run_s_state_is_filtered_by_in_upper_case_too(page: Client, jobs: dict[str, Job]) -> None:
+    run = failed()
+    assert [row.pk for row in page.get(f"{LIST}?status=FAILED").context["cl"].result_list] == [run.pk]
