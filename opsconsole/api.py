@@ -33,6 +33,7 @@ from apps.integrations.doors import BadBody, NotReadHere
 from apps.integrations.masking import masked_url
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, EventSourceRow, ServiceRow
+from apps.jobs.api import processes
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
 from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, RetentionPolicyRow, TenantRow
 from apps.operations.api import router as operations
@@ -160,6 +161,7 @@ for noun, shown in NOUNS.items():
     api.add_router(slug_of(noun), shown if isinstance(shown, Router) else routes(noun, shown), tags=[slug_of(noun)])
 
 api.add_router("dlq", dlq, tags=["dlq"])
+api.add_router("processes", processes)
 api.add_router("", overview)
 api.add_router("", health.router)
 

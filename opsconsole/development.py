@@ -76,7 +76,8 @@ def up(say: Callable[[str], object]) -> None:
 
 
 def _run(supervisor: Supervisor, door: socket.socket) -> None:
-    machine = Machine(settings.DATA_DIR, settings.PORT, dict(os.environ), supervisor.say)
+    env = dict(os.environ) | {"OPS_SUPERVISOR": "make run"}
+    machine = Machine(settings.DATA_DIR, settings.PORT, env, supervisor.say)
     machine.say(_("opsconsole starts on %(folder)s") % {"folder": machine.data})
     _make_secrets(machine)
     port = _simulator_port(machine)

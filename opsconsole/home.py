@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import redis
 from django.conf import settings
 from django.contrib import admin
-from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Func, Q, Value
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Func, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
@@ -23,7 +23,6 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.actions.admin import VerbAdmin, figure, line
-from apps.actions.models import ActionItem
 from apps.actions.running import database_now
 from apps.actions.verbs import Acted
 from apps.deadletters.admin import DeadLetterAdmin
@@ -31,12 +30,12 @@ from apps.deadletters.causes import Cause, causes
 from apps.deadletters.failures import FailureClass
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
-from apps.integrations.models import CircuitBreaker, Endpoint, Service
-from apps.jobs.models import Heartbeat, JobRun, Queue, Tenant
+from apps.integrations.models import CircuitBreaker, Service
+from apps.jobs.models import Heartbeat, JobRun
 from apps.jobs.stats import Lateness, lateness
 from apps.operations.backlog import backlogs, counts
 from apps.operations.models import PendingOperation
-from opsconsole import restored
+from opsconsole import left_on, restored
 from opsconsole.demo import tour
 
 Told = dict[str, Any]
@@ -404,29 +403,8 @@ class Situation:
 
     @property
     def paused(self) -> list[Told]:
-        """What people left paused or forced open, with who did it and why."""
-        rows = [
-            *Service.objects.filter(status=Service.Status.PAUSED),
-            *Queue.objects.filter(status=Queue.Status.PAUSED),
-            *Tenant.objects.filter(status=Tenant.Status.PAUSED),
-            *Endpoint.objects.filter(status=Endpoint.Status.PAUSED),
-        ]
-        forced = CircuitBreaker.objects.filter(~Q(status="closed"), forced=True).select_related("service")
-        who = _who([row.pk for row in [*rows, *forced]])
-        told = [self._held(row, who, row.paused_at, row.paused_until, row.paused_reason, "resume") for row in rows]
-        return told + [self._held(row, who, row.opened_at, row.probe_due_at, row.reason, "reset") for row in forced]
-
-    def _held(self, row: Any, who: dict[Any, str], since: Any, until: Any, reason: str, verb: str) -> Told:
-        options = row._meta
-        return {
-            "what": f"{str(options.verbose_name).capitalize()} {row}",
-            "url": reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[row.pk]),
-            "who": who.get(row.pk, ""),
-            "since": since,
-            "until": until,
-            "reason": reason,
-            "verbs": self._buttons(row, verb),
-        }
+        """What people left paused, forced open or ignored, with who did it and why."""
+        return left_on.things(self.request, reverse("admin:index"))
 
     def _buttons(self, row: Acted, *names: str) -> list[Told]:
         pages = cast("VerbAdmin[Any]", admin.site.get_model_admin(type(row)))
@@ -465,13 +443,6 @@ def _held_advice(service: Service) -> str:
 def _told_cause(cause: Cause) -> str:
     told = {"count": figure(cause.count), "title": cause.title, "error": cause.family.error_type}
     return _("%(count)s × %(title)s, %(error)s") % told  # noqa: RUF001 # the sign for times
-
-
-def _who(keys: list[Any]) -> dict[Any, str]:
-    """Return who held each row last."""
-    acts = ActionItem.objects.filter(object_id__in=keys, verb__in=["pause", "force_open"])
-    newest = acts.order_by("object_id", "-id").distinct("object_id")
-    return dict(newest.values_list("object_id", "actor_name"))
 
 
 def _tile(label: str, value: int, status: str, breached: bool = False, threshold: str = "") -> Told:

@@ -175,6 +175,8 @@ CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 # Workers
 
 LEASE_SECONDS = env.float("OPS_LEASE_SECONDS", default=30)
+# What starts a process of ours again when it has ended. Told by whoever does; `manage.py workers restart` asks for it.
+SUPERVISOR = env.str("OPS_SUPERVISOR", default="")
 
 # People and their browsers
 

@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
+from django.views.generic import RedirectView
 
 
 class ConsoleSite(AdminSite):
@@ -20,9 +21,12 @@ class ConsoleSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Add the pages that belong to no noun."""
-        from opsconsole import dashboard, picture, slow_database  # the models are read by now
+        from opsconsole import dashboard, left_on, picture, slow_database  # the models are read by now
 
         pages = {
+            "left-on": ("left-on/", left_on.page),
+            # Where people of other consoles look for queues (S3-24).
+            "queues": ("queues/", RedirectView.as_view(pattern_name="admin:jobs_queue_changelist")),
             "dashboard": ("dashboard/", dashboard.page),
             "health": ("health/", picture.page),
             "database": ("database/", slow_database.running),

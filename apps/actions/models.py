@@ -1,6 +1,6 @@
 """Action runs and their items: the record of every verb that was asked for, and of every row that moved."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -253,6 +253,13 @@ class ActionItem(models.Model):
 def history_of(object_id: UUID) -> "models.QuerySet[ActionItem, ActionItem]":
     """Return what happened to a row, newest first, with the runs that people asked for."""
     return ActionItem.objects.filter(object_id=object_id).select_related("run")
+
+
+def last_actors(keys: Collection[UUID], verbs: Collection[str]) -> dict[UUID, str]:
+    """Return who took one of the verbs last on each of the rows."""
+    acts = ActionItem.objects.filter(object_id__in=keys, verb__in=verbs)
+    newest = acts.order_by("object_id", "-id").distinct("object_id")
+    return dict(newest.values_list("object_id", "actor_name"))
 
 
 class SavedView(models.Model):

@@ -17,6 +17,7 @@ SWEEPS = (
     "apps.deadletters.tasks.sweep",
     "apps.actions.tasks.sweep",
     "apps.jobs.tasks.sweep",
+    "apps.jobs.beating.forget_silent",
     "apps.jobs.partitions.keep_ahead",
 )
 
@@ -25,6 +26,15 @@ TICK_SECONDS = 5
 
 BACKLOGS = ("apps.operations.backlog.backlogs",)
 """Who keeps work in queues and for services: each says, by "queue" or "service", how much waits and since when."""
+
+LANES = "apps.operations.lanes.lanes"
+"""Says how queues go: what came and went of late, how many workers are at each, and its last error."""
+
+BOTTLENECKS = "apps.operations.bottlenecks.bottlenecks"
+"""Says of a queue that is slow although workers are at it where its time goes, in sentences."""
+
+AT_WORK = ("apps.integrations.at_work.at_work", "apps.operations.at_work.at_work")
+"""Whose rows workers claim: each says what is in the hands of some of them (action runs and job runs apart)."""
 
 CALLS = ("apps.operations.traffic.calls",)
 """Who calls services: each says how many calls went to one in some spans of time, and how many of them failed."""

@@ -1,4 +1,4 @@
-"""What the API shows of queues and tenants."""
+"""What the API shows of queues, tenants and processes."""
 
 import datetime as dt
 from typing import Any
@@ -86,6 +86,8 @@ class QueueRow(PausableRow):
     """A lane of work."""
 
     concurrency: int
+    most_waiting: int
+    longest_wait_seconds: int
 
 
 class TenantRow(PausableRow):
@@ -131,3 +133,28 @@ class RetentionPolicyRow(Schema):
     def resolve_source(policy: RetentionPolicy) -> str:
         """The runbook's line."""
         return known(policy).source
+
+
+class ProcessRow(Schema):
+    """A process of the console: does it live, and what does it do now?"""
+
+    id: UUID
+    name: str
+    kind: str
+    node: str
+    queues: list[str]
+    concurrency: int | None
+    version: str
+    restarted_by: str
+    since: dt.datetime
+    beat_at: dt.datetime
+    silent: bool
+    doing: list[str]
+    older_secrets: list[str]
+    """Secrets that it holds in another version than the process that was started last, by the name of their variable."""
+
+
+class ProcessPage(Schema):
+    """The processes."""
+
+    items: list[ProcessRow]

@@ -367,6 +367,10 @@ class PendingOperation(Failing):
             models.Index(
                 name="operation_to_confirm", fields=["confirm_asked_at"], condition=Q(confirm_asked_at__isnull=False)
             ),
+            # The last error of each queue.
+            models.Index(
+                name="operation_queue_error", fields=["queue", "last_attempt_at"], condition=~Q(error_type="")
+            ),
             # Rare words of the list's filters; partial, so that a delivery that goes well pays for none of them.
             models.Index(name="operation_class", fields=["failure_class", "id"], condition=~Q(failure_class="")),
             models.Index(name="operation_error", fields=["error_type", "id"], condition=~Q(error_type="")),
@@ -509,3 +513,25 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.status} {self.change:+d}"
+
+
+class Flow(models.Model):
+    """How many operations came into a queue, or left it, in a minute: kept and folded as `Tally` is, for two hours.
+
+    In comes what begins to wait: handed in, or sent again after it had been given up. Out goes what is done or given
+    up. A call that fails and is tried again later neither comes nor goes.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    queue = models.ForeignKey(Queue, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    minute = models.DateTimeField()
+    way = models.CharField(max_length=3)
+    """`in` or `out`."""
+    change = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("flow")
+        verbose_name_plural = _("flows")
+
+    def __str__(self) -> str:
+        return f"{self.way} {self.change}"

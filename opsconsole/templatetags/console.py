@@ -41,6 +41,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
     ],
     [
         (gettext_lazy("Queues"), "admin:jobs_queue_changelist", "jobs.view_queue"),
+        (gettext_lazy("Workers"), "admin:jobs_process_changelist", "jobs.view_queue"),
         (gettext_lazy("Services"), "admin:integrations_service_changelist", "integrations.view_service"),
         (
             gettext_lazy("Events"),
@@ -100,6 +101,12 @@ GLOSSARY: list[tuple[str | Promise, str | Promise]] = [
     (gettext_lazy("waiting"), gettext_lazy("Pending work: due, or waiting for its next attempt.")),
     (gettext_lazy("workers at once"), gettext_lazy("So many workers take from this queue at the same time.")),
     (
+        gettext_lazy("per minute"),
+        gettext_lazy("Rows that came to wait, and rows done or given up, by the last five minutes."),
+    ),
+    (gettext_lazy("all out in"), gettext_lazy("When the queue is empty, if rows come and go as they do now.")),
+    (gettext_lazy("workers at it"), gettext_lazy("Workers that take from it now, of those that it lets in at once.")),
+    (
         gettext_lazy("what became of them"),
         gettext_lazy("Moved rows that succeeded since, failed again, or are still on their way."),
     ),
@@ -137,6 +144,15 @@ def place(request: Any, label: str | Promise, name: str, permission: str) -> Pla
         return None
     home = reverse("admin:index")
     return Place(label, url, request.path == url or (url != home and request.path.startswith(url)))
+
+
+@register.simple_tag(takes_context=True)
+def left_on(context: Context) -> str:
+    """Return how many things people left paused, forced open or ignored, as the badge says it; nothing where none is."""
+    from opsconsole.left_on import COUNTED_UP_TO, count  # the models are read by now
+
+    found = count(context["request"])
+    return f"{COUNTED_UP_TO}+" if found > COUNTED_UP_TO else str(found or "")
 
 
 @register.simple_tag

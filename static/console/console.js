@@ -44,7 +44,7 @@ function nameCells(table) {
 
 // A part that someone works in is not replaced under their hands, and a page that nobody sees asks nothing.
 function busy(part) {
-  return document.hidden || part.contains(document.activeElement) || part.querySelector("details[open]") !== null;
+  return document.hidden || part.contains(document.activeElement) || part.querySelector("details[open], input:checked") !== null;
 }
 
 const stale = document.getElementById("stale");
@@ -60,7 +60,10 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   location.reload();
 });
 for (const name of ["htmx:sendError", "htmx:responseError", "htmx:timeout"]) document.addEventListener(name, () => showStale(true));
-document.addEventListener("htmx:afterSwap", () => showStale(false));
+document.addEventListener("htmx:afterSwap", () => {
+  showStale(false);
+  document.querySelectorAll("#result_list").forEach(nameCells);
+});
 
 // The stock two-box selector labels a bare span, which nothing reads out: as a picture it is read.
 addEventListener("load", () => document.querySelectorAll("span.help-tooltip").forEach((hint) => hint.setAttribute("role", "img")));

@@ -291,6 +291,17 @@ def test_a_popup_and_an_autocomplete_give_nothing_away(client: Client, ana: User
 def test_a_form_takes_no_column_that_it_does_not_show(client: Client, company: Company) -> None:
     client.force_login(User.objects.create_superuser("root"))
     path = f"/admin/jobs/queue/{company.crm.pk}/change/"
-    client.post(path, {"slug": "crm", "name": "crm", "concurrency": 3, "status": "paused", "id": SOME_ID})
+    client.post(
+        path,
+        {
+            "slug": "crm",
+            "name": "crm",
+            "concurrency": 3,
+            "status": "paused",
+            "id": SOME_ID,
+            "most_waiting": 9,
+            "longest_wait_seconds": 9,
+        },
+    )
     company.crm.refresh_from_db()
     assert (company.crm.concurrency, company.crm.status) == (3, "active")

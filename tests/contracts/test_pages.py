@@ -24,6 +24,8 @@ DATA = [
     "/admin/integrations/endpoint/add/",
     "/admin/integrations/endpoint/samples/",
     "/admin/jobs/heartbeat/",
+    "/admin/jobs/process/",
+    "/admin/left-on/",
     "/admin/operations/pendingoperation/edit/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]

@@ -12,6 +12,7 @@ from django_celery_beat.models import (
 from apps.jobs.admin.heartbeats import HeartbeatAdmin
 from apps.jobs.admin.jobs import JobAdmin, JobRunAdmin
 from apps.jobs.admin.pausing import PausedColumns
+from apps.jobs.admin.processes import ProcessAdmin
 from apps.jobs.admin.queues import QueueAdmin
 from apps.jobs.admin.retention import RetentionPolicyAdmin, StorageBudgetAdmin
 from apps.jobs.admin.tenants import TenantAdmin
@@ -21,6 +22,7 @@ __all__ = [
     "JobAdmin",
     "JobRunAdmin",
     "PausedColumns",
+    "ProcessAdmin",
     "QueueAdmin",
     "RetentionPolicyAdmin",
     "StorageBudgetAdmin",

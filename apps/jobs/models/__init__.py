@@ -3,6 +3,7 @@
 from apps.jobs.models.heartbeat import MISSED, Heartbeat
 from apps.jobs.models.job import Job, JobRun
 from apps.jobs.models.pausing import Pausable, pausing, resuming
+from apps.jobs.models.process import Process
 from apps.jobs.models.queue import Queue
 from apps.jobs.models.retention import ArchiveFile, RetentionPolicy, StorageBudget, TableSize
 from apps.jobs.models.tenant import Tenant
@@ -14,6 +15,7 @@ __all__ = [
     "Job",
     "JobRun",
     "Pausable",
+    "Process",
     "Queue",
     "RetentionPolicy",
     "StorageBudget",

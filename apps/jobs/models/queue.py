@@ -32,6 +32,9 @@ class Queue(Pausable):
     concurrency = models.PositiveSmallIntegerField(
         _("workers at once"), default=2, help_text=_("So many workers take from this queue at the same time.")
     )
+    most_waiting = models.PositiveIntegerField(_("rows waiting"), default=500)
+    longest_wait_seconds = models.PositiveIntegerField(_("seconds overdue"), default=60)
+    """Above either it grows, and its page says what to do (S1-72; runbook 1 §6 calls 60 s in a queue critical)."""
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
