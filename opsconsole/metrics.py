@@ -21,8 +21,9 @@ from apps.actions.running import database_now
 from apps.deadletters.models import DeadLetter
 from apps.integrations import counting
 from apps.integrations.models import CircuitBreaker, Endpoint, Service
+from apps.jobs import stats as job_stats
 from apps.jobs.backlog import backlogs
-from apps.jobs.models import Heartbeat, Queue, Tenant
+from apps.jobs.models import Heartbeat, Job, JobRun, Queue, Tenant
 from apps.operations.backlog import counts, retry_queue
 from opsconsole import VERSION, vitals
 
@@ -206,6 +207,30 @@ def breakers() -> list[Metric]:
     ]
 
 
+def runs() -> list[Metric]:
+    """Runs of jobs in the last 24 hours, how the last of each went, and what is late."""
+    since, jobs = database_now() - dt.timedelta(days=1), {job.pk: job.slug for job in Job.objects.all()}
+    newest, late = job_stats.newest_runs(list(jobs)), job_stats.lateness()
+    return [
+        filled(
+            gauge("job_runs", "Runs of a job in the last 24 hours, by their state.", ["job", "status"]),
+            job_stats.outcomes_since(since),
+        ),
+        filled(
+            gauge("job_last_failed", "1 where the last run of a job failed.", ["job"]),
+            {jobs[key]: run.status == JobRun.Status.FAILED for key, run in newest.items()},
+        ),
+        filled(
+            gauge("job_last_duration_seconds", "How long the last run of a job took.", ["job"]),
+            {jobs[key]: run.duration and run.duration.total_seconds() for key, run in newest.items()},
+        ),
+        filled(
+            gauge("jobs_late", "Slots that nothing opened, runs that nobody began, slots missed in a day.", ["what"]),
+            {"slots": late.slots, "runs": late.runs, "missed": late.missed},
+        ),
+    ]
+
+
 def heartbeats() -> list[Metric]:
     """When what must run at intervals last did (R21)."""
     now, rows = database_now(), list(Heartbeat.objects.all())
@@ -239,6 +264,7 @@ PARTS: dict[str, Callable[[], list[Metric]]] = {
     "work": work,
     "queues": lanes,
     "breakers": breakers,
+    "jobs": runs,
     "heartbeats": heartbeats,
     "counted": meters.counted,
 }

@@ -27,6 +27,8 @@ from apps.integrations.models import CircuitBreaker, IntegrationEvent, Service
 from apps.integrations.names import services_by_name
 from apps.integrations.schemas import BreakerNow
 from apps.integrations.traffic import calls_in
+from apps.jobs import stats as job_stats
+from apps.jobs.models import Job, JobRun
 from apps.operations.backlog import deliveries, retry_queue
 from apps.operations.models import PendingOperation
 from opsconsole.home import Situation, broker_answers
@@ -79,14 +81,32 @@ class DeadLettersOfStatus(Schema):
     by_type: dict[str, int]
 
 
+class SyncJob(Schema):
+    """A sync: how its last run went, and when the next one is due."""
+
+    slug: str
+    last_status: str | None
+    last_run: dt.datetime | None
+    next_run: dt.datetime | None
+
+
 class SyncJobs(Schema):
-    """The sync jobs of today."""
+    """The sync jobs of today; null where they may not be seen."""
 
     queued: int | None
     running: int | None
     completed_today: int | None
     failed_today: int | None
-    jobs: list[dict[str, Any]] | None
+    jobs: list[SyncJob] | None
+
+
+class SyncOfDashboard(Schema):
+    """A sync: its last run, and how often it failed in the last 24 hours."""
+
+    last_run: dt.datetime | None
+    last_status: str | None
+    recent_failures: int
+    duration_seconds: float | None
 
 
 class Status(Schema):
@@ -192,7 +212,7 @@ class Dashboard(Schema):
     events: Events
     queues: Queues
     deliveries: Deliveries | None
-    sync: dict[str, dict[str, Any]] | None
+    sync: dict[str, SyncOfDashboard] | None
     circuit_breakers: dict[str, BreakerNow] | None
     alerts: list[dict[str, Any]] | None
 
@@ -295,6 +315,43 @@ class Overview:
         return Deliveries(today=sent(**whole), by_endpoint=dict(sorted(parts.items())))
 
     @cached_property
+    def syncs(self) -> list[tuple[Job, JobRun | None]]:
+        """The sync jobs, each with its newest run."""
+        jobs = job_stats.sync_jobs()
+        newest = job_stats.newest_runs([job.pk for job in jobs])
+        return [(job, newest.get(job.pk)) for job in jobs]
+
+    @property
+    def sync_jobs(self) -> SyncJobs:
+        """The syncs as `/status` tells them (S1-23)."""
+        found = self.seen(JobRun, lambda: job_stats.day_of([job for job, _run in self.syncs], self.midnight))
+        if found is None:
+            return SyncJobs(queued=None, running=None, completed_today=None, failed_today=None, jobs=None)
+        return SyncJobs(
+            queued=found.queued,
+            running=found.running,
+            completed_today=found.completed,
+            failed_today=found.failed,
+            jobs=[_told_sync(job, run) for job, run in self.syncs],
+        )
+
+    @property
+    def sync(self) -> dict[str, SyncOfDashboard] | None:
+        """The syncs as `/dashboard` tells them."""
+        if self.seen(JobRun, lambda: True) is None:
+            return None
+        failures = job_stats.failures_since([job for job, _run in self.syncs], self.asked_at - dt.timedelta(days=1))
+        return {
+            job.slug: SyncOfDashboard(
+                last_run=run.created_at if run else None,
+                last_status=run.status if run else None,
+                recent_failures=failures.get(job.pk, 0),
+                duration_seconds=run.duration.total_seconds() if run and run.duration else None,
+            )
+            for job, run in self.syncs
+        }
+
+    @cached_property
     def health(self) -> str:
         """The home page's headline in a word."""
         return HEALTH[Situation(self.request).headline["state"]]
@@ -306,6 +363,16 @@ class Overview:
         return Dependencies(
             database="up", redis=up(broker_answers()), whatsapp=None if connected is None else up(connected)
         )
+
+
+def _told_sync(job: Job, run: JobRun | None) -> SyncJob:
+    active = job.status == Job.Status.ACTIVE
+    return SyncJob(
+        slug=job.slug,
+        last_status=run.status if run else None,
+        last_run=run.created_at if run else None,
+        next_run=job.next_at if active else None,
+    )
 
 
 def connection_of(service: Service, now: dt.datetime) -> Whatsapp:
@@ -364,7 +431,7 @@ def status(request: HttpRequest) -> Any:
         },
         "retry_queue": now.retry_queue,
         "dead_letter": now.letters,
-        "sync_jobs": dict.fromkeys(SyncJobs.model_fields),
+        "sync_jobs": now.sync_jobs,
         "whatsapp": now.whatsapp,
         "circuit_breakers": now.breakers,
     }
@@ -385,7 +452,7 @@ def dashboard(request: HttpRequest) -> Any:
             "dead_letter": letters and {**letters, "by_event_type": letters["by_type"]},
         },
         "deliveries": now.deliveries,
-        "sync": None,
+        "sync": now.sync,
         "circuit_breakers": now.breakers,
         "alerts": None,
     }

@@ -33,6 +33,9 @@ LABELS = {
     "paused": gettext_lazy("paused"),
     "ages_seconds": gettext_lazy("last beat"),
     "silent": gettext_lazy("silent"),
+    "slots_late": gettext_lazy("due and not started"),
+    "runs_late": gettext_lazy("waiting too long"),
+    "missed": gettext_lazy("missed in a day"),
     "by_state": gettext_lazy("by state"),
     "used": gettext_lazy("used"),
     "most": gettext_lazy("at most"),
@@ -52,6 +55,7 @@ LABELS = {
 PLACES = {
     "queues": "admin:jobs_queue_changelist",
     "beat": "admin:jobs_heartbeat_changelist",
+    "jobs": "admin:jobs_jobrun_changelist",
     "database": "admin:database",
     "connections": "admin:database",
 }

@@ -1,10 +1,12 @@
 """The one admin site."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import AdminConfig
 from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import path
 from django.utils.translation import gettext_lazy as _
@@ -21,14 +23,16 @@ class ConsoleSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Add the pages that belong to no noun."""
-        from opsconsole import dashboard, left_on, picture, slow_database  # the models are read by now
+        from opsconsole import dashboard, left_on, maintenance_pages, picture, slow_database  # the models are read by now
 
-        pages = {
+        pages: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "left-on": ("left-on/", left_on.page),
             # Where people of other consoles look for queues (S3-24).
             "queues": ("queues/", RedirectView.as_view(pattern_name="admin:jobs_queue_changelist")),
             "dashboard": ("dashboard/", dashboard.page),
             "health": ("health/", picture.page),
+            "calendar": ("calendar/", maintenance_pages.calendar),
+            "report": ("calendar/reports/<uuid:key>/", maintenance_pages.report),
             "database": ("database/", slow_database.running),
             "database-slowest": ("database/slowest/", slow_database.slowest),
             "database-indexes": ("database/indexes/", slow_database.indexes),

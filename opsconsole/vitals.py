@@ -24,6 +24,7 @@ from django.utils.translation import gettext_lazy
 from apps.actions.running import database_now
 from apps.jobs.backlog import backlogs
 from apps.jobs.models import Heartbeat, Queue
+from apps.jobs.stats import lateness
 from opsconsole.outages import sentence
 
 DEADLINE_SECONDS = 1.0
@@ -216,6 +217,19 @@ def beat() -> Finding:
     return Finding(OK, told)
 
 
+def jobs() -> Finding:
+    """Whether every slot becomes a run, and every run is begun (R16)."""
+    late = lateness()
+    told = {"slots_late": late.slots, "runs_late": late.runs, "missed": late.missed}
+    if late.slots:
+        words = _("%(slots_late)s jobs are due and nothing starts them. See that beat and the worker for ticks run.")
+        return Finding(ERROR, told, words % told)
+    if late.runs:
+        words = _("%(runs_late)s runs wait longer than their jobs allow. See that workers run; start more of them.")
+        return Finding(WARNING, told, words % told)
+    return Finding(OK, told)
+
+
 def connections() -> Finding:
     """The connections of the database by their state (S4-33), of all that it takes."""
     with connection.cursor() as cursor:
@@ -274,6 +288,7 @@ CHECKS: dict[str, Check] = {
     "redis": Check(gettext_lazy("Broker"), broker, ("latency_ms",)),
     "queues": Check(gettext_lazy("Queues"), queues, ("total", "sizes")),
     "beat": Check(gettext_lazy("Beat"), beat, ("ages_seconds", "silent")),
+    "jobs": Check(gettext_lazy("Jobs"), jobs, ("slots_late", "runs_late", "missed")),
     "connections": Check(gettext_lazy("Database connections"), connections, ("by_state", "used", "most")),
     "broker": Check(gettext_lazy("Broker memory"), broker_memory, ("maxmemory_policy", "evicted_keys")),
     "disk": Check(gettext_lazy("Disk"), disk, ("free_bytes",)),

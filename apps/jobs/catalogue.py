@@ -106,6 +106,53 @@ JOBS: tuple[JobKind, ...] = (
         overlap=Job.Overlap.WAIT,
         twin="S1-91",
     ),
+    JobKind(
+        "export-configuration",
+        _("Keep endpoints, mappings and policies as a dated file"),
+        "opsconsole.maintenance.export_configuration",
+        cron="0 6 * * MON",
+        progress="files",
+        twin="tar -czf /backup/etl-config-$(date +%Y%m%d).tar.gz /etc/etl/",
+    ),
+    JobKind(
+        "performance-report",
+        _("Report how the week went"),
+        "opsconsole.maintenance.report_performance",
+        cron="0 6 * * MON",
+        progress="services",
+        twin="psql -f /opt/etl/scripts/weekly_performance_report.sql > /tmp/perf_report.txt",
+    ),
+    JobKind(
+        "reindex",
+        _("Build indexes anew, without holding anybody up"),
+        "opsconsole.maintenance.reindex",
+        cron="0 4 * * SUN#1",
+        timeout_seconds=8 * 3600,
+        twin='psql -c "REINDEX DATABASE etl_production;"',
+    ),
+    JobKind(
+        "analyze",
+        _("Bring the planner's statistics up to date"),
+        "opsconsole.maintenance.analyze",
+        cron="0 5 * * SUN#1",
+        twin='psql -c "ANALYZE;"',
+    ),
+    JobKind(
+        "deep-clean",
+        _("Remove what was left lying about"),
+        "opsconsole.maintenance.deep_clean",
+        cron="30 5 * * SUN#1",
+        progress="files",
+        twin="psql -f /opt/etl/scripts/deep_cleanup.sql",
+    ),
+    JobKind(
+        "review-thresholds",
+        _("Count failures by kind beside the limits"),
+        "opsconsole.maintenance.review_thresholds",
+        cron="45 5 * * SUN#1",
+        progress="kinds",
+        twin="grep ALERT /var/log/etl/etl-service.log | awk '{print $4}' | sort | uniq -c",
+    ),
 )
 """Every job there is. `migrate` makes the missing rows and never changes those that are there."""
 

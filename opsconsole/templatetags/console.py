@@ -60,6 +60,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
     ],
     [
         (gettext_lazy("Health"), "admin:health", "jobs.view_queue"),
+        (gettext_lazy("Calendar"), "admin:calendar", "jobs.view_jobrun"),
         (gettext_lazy("Database"), "admin:database", "jobs.change_queue"),
     ],
     [

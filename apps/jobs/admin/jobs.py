@@ -1,10 +1,8 @@
 """The pages of jobs and their runs: what comes when, how the last ones went, and what is still unresolved."""
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import OuterRef, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
@@ -21,6 +19,7 @@ from apps.deadletters.models import DeadLetter
 from apps.jobs.admin.pausing import PausedColumns
 from apps.jobs.catalogue import kinds
 from apps.jobs.models import Job, JobRun
+from apps.jobs.stats import newest_runs
 from apps.jobs.wording import in_words
 
 
@@ -46,7 +45,7 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
 
     def complete_rows(self, request: HttpRequest, rows: list[Any]) -> None:
         super().complete_rows(request, rows)
-        last = _last_of([row.pk for row in rows])
+        last = newest_runs([row.pk for row in rows])
         for row in rows:
             row.newest = last.get(row.pk)
 
@@ -71,7 +70,7 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
 
     @admin.display(description=gettext_lazy("last run"))
     def last_run(self, row: Any) -> str:
-        run = row.newest if hasattr(row, "newest") else _last_of([row.pk]).get(row.pk)
+        run = row.newest if hasattr(row, "newest") else newest_runs([row.pk]).get(row.pk)
         if run is None:
             return NOTHING
         url = reverse("admin:jobs_jobrun_change", args=[run.pk])
@@ -83,13 +82,6 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
         url = f"{reverse('admin:jobs_jobrun_changelist')}?job={row.slug}"
         failed = _("what failed and nothing has made up for")
         return format_html('<a href="{}">{}</a> · <a href="{}&amp;status=failed">{}</a>', url, _("all"), url, failed)
-
-
-def _last_of(jobs: list[UUID]) -> dict[UUID, JobRun]:
-    """Return the newest run of each job: one look into the index for each."""
-    newest = JobRun.objects.filter(job=OuterRef("pk")).order_by("-id").values("pk")[:1]
-    keys = Job.objects.filter(pk__in=jobs).values_list(Subquery(newest), flat=True)
-    return {run.job_id: run for run in JobRun.objects.filter(pk__in=[key for key in keys if key])}
 
 
 @admin.register(JobRun)

@@ -5,6 +5,7 @@ from apps.jobs.models.job import Job, JobRun
 from apps.jobs.models.pausing import Pausable, pausing, resuming
 from apps.jobs.models.process import Process
 from apps.jobs.models.queue import Queue
+from apps.jobs.models.report import Report
 from apps.jobs.models.retention import ArchiveFile, RetentionPolicy, StorageBudget, TableSize
 from apps.jobs.models.tenant import Tenant
 
@@ -17,6 +18,7 @@ __all__ = [
     "Pausable",
     "Process",
     "Queue",
+    "Report",
     "RetentionPolicy",
     "StorageBudget",
     "TableSize",
