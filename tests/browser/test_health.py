@@ -5,9 +5,11 @@ import datetime as dt
 import pytest
 from django.db.models.functions import Now
 
-from apps.jobs.models import Heartbeat
+from apps.jobs import scheduling
+from apps.jobs.execution import run_here
+from apps.jobs.models import Heartbeat, Report
 from tests.browser.conftest import Look, Screen, audit, keep
-from tests.cast import Company
+from tests.cast import ROOT, Company
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PAGES = {
@@ -17,6 +19,27 @@ PAGES = {
     "database-indexes": "/admin/database/indexes/?table=integration_events",
 }
 LOOKS = [Look(), Look("dark", "pt-br", 390)]
+
+
+@pytest.fixture
+def maintained(company: Company) -> None:
+    """Some jobs have left their evidence."""
+    scheduling.make_missing()
+    scheduling.open_slots()
+    for slug in ("analyze", "performance-report", "review-thresholds"):
+        [run] = scheduling.run_now(slug, ROOT)
+        run_here(run)
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=str)
+def test_the_calendar_and_its_reports_can_be_read_by_everybody(screen: Screen, maintained: None, look: Look) -> None:
+    screen.open("/admin/calendar/").wait_for_load_state("networkidle")
+    keep(screen.page, f"calendar-{look}")
+    audit(screen)
+    for report in Report.objects.all():
+        screen.open(f"/admin/calendar/reports/{report.pk}/").wait_for_load_state("networkidle")
+        keep(screen.page, f"report-{report.kind}-{look}")
+        audit(screen)
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)

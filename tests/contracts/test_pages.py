@@ -15,6 +15,7 @@ DATA = [
     "/admin/?part=pulse",
     "/admin/dashboard/",
     "/admin/health/",
+    "/admin/calendar/",
     "/admin/database/",
     "/admin/database/slowest/",
     "/admin/database/indexes/",

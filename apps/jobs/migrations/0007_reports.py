@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0005_statements_counted'),
+        ('jobs', '0006_retention'),
     ]
 
     operations = [
