@@ -24,7 +24,7 @@ from opsconsole.templatetags.console import duration, number
 
 Told = dict[str, Any]
 """What a template is told of one thing; templates/health/calendar.html and report.html name the words."""
-REPORTS_SHOWN = 12
+REPORTS_SHOWN, ROWS_SHOWN = 12, 25
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 TITLES = {
     "services": gettext_lazy("Deliveries by service"),
@@ -127,18 +127,19 @@ def report(request: HttpRequest, key: UUID) -> TemplateResponse:
         "title": str(found),
         "since": parse_datetime(found.told["since"]),
         "until": parse_datetime(found.told["until"]),
-        "parts": [part for name, rows in found.told.items() if name in TITLES and (part := _part(name, rows))["rows"]],
+        "parts": [_part(name, found.told[name]) for name in TITLES if found.told.get(name)],
     }
     return TemplateResponse(request, "health/report.html", admin.site.each_context(request) | told)
 
 
 def _part(name: str, told: Any) -> Told:
     rows: list[Mapping[str, Any]] = told if isinstance(told, list) else [told]
-    columns = sorted(rows[0], key=lambda word: FIRST.index(word) if word in FIRST else len(FIRST)) if rows else []
+    columns = [word for word in (*FIRST, *HEADS) if word in rows[0]]  # the database keeps no order of keys
+    columns = list(dict.fromkeys(columns))
     return {
         "title": TITLES[name],
-        "heads": [HEADS.get(word, word) for word in columns],
-        "rows": [[(HEADS.get(word, word), _written(word, row.get(word))) for word in columns] for row in rows],
+        "heads": [HEADS[word] for word in columns],
+        "rows": [[(HEADS[word], _written(word, row.get(word))) for word in columns] for row in rows[:ROWS_SHOWN]],
     }
 
 

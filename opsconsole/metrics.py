@@ -131,6 +131,10 @@ def health(picture: vitals.Picture) -> list[Metric]:
             told["connections"].get("by_state") or {},
         ),
         single("database_connections_limit", "Connections that the database takes.", told["connections"].get("most")),
+        filled(
+            gauge("processes", "Processes of ours that live, by what they do.", ["kind"]),
+            told["workers"].get("by_kind") or {},
+        ),
         single("disk_free_bytes", "Room on the disk of the data folder.", told["disk"].get("free_bytes")),
         single("disk_size_bytes", "Size of the disk of the data folder.", told["disk"].get("total_bytes")),
         single(

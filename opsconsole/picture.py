@@ -33,6 +33,9 @@ LABELS = {
     "paused": gettext_lazy("paused"),
     "ages_seconds": gettext_lazy("last beat"),
     "silent": gettext_lazy("silent"),
+    "by_kind": gettext_lazy("processes by kind"),
+    "workers": gettext_lazy("workers"),
+    "concurrency": gettext_lazy("at once"),
     "slots_late": gettext_lazy("due and not started"),
     "runs_late": gettext_lazy("waiting too long"),
     "missed": gettext_lazy("missed in a day"),
@@ -55,6 +58,7 @@ LABELS = {
 PLACES = {
     "queues": "admin:jobs_queue_changelist",
     "beat": "admin:jobs_heartbeat_changelist",
+    "workers": "admin:jobs_process_changelist",
     "jobs": "admin:jobs_jobrun_changelist",
     "database": "admin:database",
     "connections": "admin:database",

@@ -23,7 +23,13 @@ class ConsoleSite(AdminSite):
 
     def get_urls(self) -> list[Any]:
         """Add the pages that belong to no noun."""
-        from opsconsole import dashboard, left_on, maintenance_pages, picture, slow_database  # the models are read by now
+        from opsconsole import (
+            dashboard,
+            left_on,
+            maintenance_pages,
+            picture,
+            slow_database,
+        )  # the models are read by now
 
         pages: dict[str, tuple[str, Callable[..., HttpResponseBase]]] = {
             "left-on": ("left-on/", left_on.page),

@@ -23,7 +23,7 @@ from django.utils.translation import gettext_lazy
 
 from apps.actions.running import database_now
 from apps.jobs.backlog import backlogs
-from apps.jobs.models import Heartbeat, Queue
+from apps.jobs.models import Heartbeat, Process, Queue
 from apps.jobs.stats import lateness
 from opsconsole.outages import sentence
 
@@ -217,6 +217,26 @@ def beat() -> Finding:
     return Finding(OK, told)
 
 
+def workers() -> Finding:
+    """Which processes live, by what they do, and which fell silent (S1-73, S1-77)."""
+    now, rows = database_now(), list(Process.objects.all())
+    live = [row for row in rows if not row.silent_at(now)]
+    carrying = [row for row in live if row.kind == Process.Kind.WORKER]
+    told = {
+        "by_kind": {kind: sum(row.kind == kind for row in live) for kind in Process.Kind.values},
+        "workers": [str(row) for row in carrying],
+        "concurrency": sum(row.concurrency or 0 for row in carrying),
+        "silent": [str(row) for row in rows if row.silent_at(now)],
+    }
+    if not carrying:
+        words = _("No worker lives: nothing is sent. Start one: celery -A opsconsole worker --queues drains")
+        return Finding(ERROR, told, words)
+    if told["silent"]:
+        words = _("Silent: %(names)s. See whether they hang; what starts them again should have noticed.")
+        return Finding(WARNING, told, words % {"names": ", ".join(told["silent"])})
+    return Finding(OK, told)
+
+
 def jobs() -> Finding:
     """Whether every slot becomes a run, and every run is begun (R16)."""
     late = lateness()
@@ -288,6 +308,7 @@ CHECKS: dict[str, Check] = {
     "redis": Check(gettext_lazy("Broker"), broker, ("latency_ms",)),
     "queues": Check(gettext_lazy("Queues"), queues, ("total", "sizes")),
     "beat": Check(gettext_lazy("Beat"), beat, ("ages_seconds", "silent")),
+    "workers": Check(gettext_lazy("Workers"), workers, ("by_kind", "workers", "silent")),
     "jobs": Check(gettext_lazy("Jobs"), jobs, ("slots_late", "runs_late", "missed")),
     "connections": Check(gettext_lazy("Database connections"), connections, ("by_state", "used", "most")),
     "broker": Check(gettext_lazy("Broker memory"), broker_memory, ("maxmemory_policy", "evicted_keys")),

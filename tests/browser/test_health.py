@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 
 from apps.jobs import scheduling
 from apps.jobs.execution import run_here
-from apps.jobs.models import Heartbeat, Report
+from apps.jobs.models import Heartbeat, Process, Report
 from tests.browser.conftest import Look, Screen, audit, keep
 from tests.cast import ROOT, Company
 
@@ -52,6 +52,7 @@ def test_the_page_can_be_read_by_everybody(screen: Screen, company: Company, loo
 
 def test_the_page_turns_by_itself_when_beat_falls_silent(screen: Screen, company: Company) -> None:
     beat = Heartbeat.objects.create(name="tick", interval_seconds=5)
+    Process.objects.create(name="here:1", kind="worker")
     page = screen.open(PAGES["health"])
     page.get_by_text("Everything that we stand on is in order.").wait_for()
     Heartbeat.objects.filter(pk=beat.pk).update(beat_at=Now() - dt.timedelta(minutes=1))

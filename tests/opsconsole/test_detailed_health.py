@@ -17,7 +17,7 @@ from django.test import Client
 
 from apps.actions.running import run
 from apps.integrations import keys
-from apps.jobs.models import Heartbeat, Queue
+from apps.jobs.models import Heartbeat, Job, Process, Queue
 from opsconsole import vitals
 from opsconsole.vitals import Check, Finding
 from tests.api import Api, problem
@@ -31,6 +31,7 @@ Told = dict[str, Any]
 @pytest.fixture
 def ticking(company: Company) -> Company:
     Heartbeat.objects.create(name="tick", interval_seconds=5)
+    Process.objects.create(name="here:1", kind="worker", node="worker@here", concurrency=2)
     return company
 
 
@@ -164,6 +165,31 @@ def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, used: float, statu
     usage = SimpleNamespace(free=1, total=100, percent=used)
     monkeypatch.setattr(psutil, "disk_usage", lambda _folder: usage)
     assert vitals.disk().status == status
+
+
+def test_the_workers_that_live_are_told(bia_api: Api, ticking: Company) -> None:
+    found = detailed(bia_api)["checks"]["workers"]
+    assert (found["status"], found["workers"], found["concurrency"]) == ("ok", ["worker@here"], 2)
+
+
+def test_no_worker_that_lives_is_an_error(bia_api: Api, ticking: Company) -> None:
+    Process.objects.update(beat_at=Now() - dt.timedelta(seconds=16))
+    found = detailed(bia_api, 503)["checks"]["workers"]
+    assert (found["status"], found["silent"]) == ("error", ["worker@here"])
+    assert "celery -A opsconsole worker" in found["message"]
+
+
+def test_one_that_fell_silent_beside_others_is_a_warning(bia_api: Api, ticking: Company) -> None:
+    Process.objects.create(name="here:2", kind="worker", beat_at=Now() - dt.timedelta(minutes=1))
+    assert detailed(bia_api)["checks"]["workers"]["status"] == "warning"
+
+
+def test_a_slot_that_nothing_opens_is_an_error(bia_api: Api, ticking: Company) -> None:
+    Job.objects.update(next_at=Now() - dt.timedelta(minutes=1))
+    Job.objects.get_or_create(slug="late", defaults={"name": "Late", "cron": "0 3 * * *"})
+    Job.objects.filter(slug="late").update(next_at=Now() - dt.timedelta(minutes=1))
+    found = detailed(bia_api, 503)["checks"]["jobs"]
+    assert (found["status"], found["slots_late"] >= 1) == ("error", True)
 
 
 # The same picture elsewhere

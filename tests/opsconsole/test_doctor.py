@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 
 from apps.integrations.models import Service
-from apps.jobs.models import Heartbeat
+from apps.jobs.models import Heartbeat, Process
 from opsconsole import doctor, vitals
 from opsconsole.vitals import ERROR, OK, WARNING, Finding
 from tests.cast import Company
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def sound(company: Company, settings: LazySettings, tmp_path: Path) -> None:
     """An installation of which there is nothing to say."""
     Heartbeat.objects.create(name="tick", interval_seconds=5)
+    Process.objects.create(name="here:1", kind="worker")
     User.objects.create_superuser("root")
     settings.API_KEY_PEPPER = "a pepper of its own, apart from the secret key of this test"
     tmp_path.chmod(0o700)

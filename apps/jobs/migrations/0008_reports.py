@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('jobs', '0006_retention'),
+        ('jobs', '0007_processes'),
     ]
 
     operations = [
