@@ -222,18 +222,19 @@ def workers() -> Finding:
     now, rows = database_now(), list(Process.objects.all())
     live = [row for row in rows if not row.silent_at(now)]
     carrying = [row for row in live if row.kind == Process.Kind.WORKER]
+    silent = [str(row) for row in rows if row.silent_at(now)]
     told = {
         "by_kind": {kind: sum(row.kind == kind for row in live) for kind in Process.Kind.values},
         "workers": [str(row) for row in carrying],
         "concurrency": sum(row.concurrency or 0 for row in carrying),
-        "silent": [str(row) for row in rows if row.silent_at(now)],
+        "silent": silent,
     }
     if not carrying:
         words = _("No worker lives: nothing is sent. Start one: celery -A opsconsole worker --queues drains")
         return Finding(ERROR, told, words)
-    if told["silent"]:
+    if silent:
         words = _("Silent: %(names)s. See whether they hang; what starts them again should have noticed.")
-        return Finding(WARNING, told, words % {"names": ", ".join(told["silent"])})
+        return Finding(WARNING, told, words % {"names": ", ".join(silent)})
     return Finding(OK, told)
 
 

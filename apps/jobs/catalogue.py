@@ -120,7 +120,7 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.report_performance",
         cron="0 6 * * MON",
         progress="services",
-        twin="psql -f /opt/etl/scripts/weekly_performance_report.sql > /tmp/perf_report.txt",
+        twin="psql -f /opt/etl/scripts/weekly_performance_report.sql",
     ),
     JobKind(
         "reindex",

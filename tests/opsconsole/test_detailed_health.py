@@ -217,7 +217,7 @@ def test_status_prints_it_for_programs(ticking: Company, capsys: pytest.CaptureF
 
 def test_the_page_shows_what_is_wrong_first(company: Company, admin_client: Client) -> None:
     text = admin_client.get("/admin/health/").content.decode()
-    assert "Wrong: Beat." in text
+    assert "Wrong: Beat, Workers." in text
     assert text.index("It has never ticked") < text.index(">Disk<")
 
 
