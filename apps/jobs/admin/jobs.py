@@ -27,6 +27,7 @@ from apps.jobs.wording import in_words
 class JobAdmin(PausedColumns, PolicyAdmin[Job]):
     """Jobs: when each comes round in words, when next, and how its last run went."""
 
+    change_form_template = "jobs/job.html"
     list_display = ("slug", "state", "what", "when", "next_run", "last_run", "paused", "row_verbs")
     readonly_fields = ("what", "when", "next_run", "last_run", "runs", "paused")
     fieldsets = (
@@ -53,7 +54,7 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
         lead = _("Paused: %(reason)s") % {"reason": row.paused_reason} if row.paused_at else ""
         if row.slug not in kinds():
             lead = _("This version does not know the job any more: nothing is run.")
-        return super().told(request, row) | {"lead": lead}
+        return super().told(request, row) | {"lead": lead, "lists": _lists_of(row)}
 
     @admin.display(description=gettext_lazy("what it does"))
     def what(self, row: Job) -> str:
@@ -82,6 +83,19 @@ class JobAdmin(PausedColumns, PolicyAdmin[Job]):
         url = f"{reverse('admin:jobs_jobrun_changelist')}?job={row.slug}"
         failed = _("what failed and nothing has made up for")
         return format_html('<a href="{}">{}</a> · <a href="{}&amp;status=failed">{}</a>', url, _("all"), url, failed)
+
+
+RUNS_SHOWN = 10
+
+
+def _lists_of(row: Job) -> list[Told]:
+    """Return the last runs of a job and its slowest, as its page reads them."""
+    runs = JobRun.objects.filter(job=row).select_related("job", "tenant")
+    slowest = runs.filter(duration__isnull=False).order_by("-duration")
+    return [
+        {"title": _("Last runs"), "runs": list(runs[:RUNS_SHOWN]), "words": _("It has not run yet.")},
+        {"title": _("Slowest runs"), "runs": list(slowest[:RUNS_SHOWN]), "words": _("No run has ended yet.")},
+    ]
 
 
 @admin.register(JobRun)

@@ -365,7 +365,7 @@ class JobRun(Failing):
             # The last run, the last success and the failures of a job and tenant.
             models.Index(name="jobrun_of_job", fields=["job", "tenant", "status", "id"]),
             models.Index(name="jobrun_of_tenant", fields=["tenant", "id"], condition=Q(tenant__isnull=False)),
-            models.Index(name="jobrun_slowest", fields=["-duration"], condition=Q(duration__isnull=False)),
+            models.Index(name="jobrun_slowest", fields=["job", "-duration"], condition=Q(duration__isnull=False)),
             models.Index(name="jobrun_missed", fields=["slot_at"], condition=Q(error_type="missed")),
             models.Index(name="jobrun_made", fields=["created_at"]),
         ]
