@@ -12,12 +12,14 @@ from ninja import Router, Schema, Status
 
 from apps.actions.api import actor_of
 from apps.actions.permissions import require_view
-from apps.jobs.models import Queue
+from apps.jobs import stats
+from apps.jobs.models import JobRun, Queue
 from apps.operations.backlog import counts
 from opsconsole import VERSION, metrics, vitals
 from opsconsole.authentication import key_holder, key_shown
 
 router = Router(tags=["health"])
+PIPELINES = ("operations", "syncs")
 
 
 class Detailed(Schema):
@@ -36,7 +38,9 @@ def alive(request: HttpRequest) -> JsonResponse:
     if key_shown(request):
         told = vitals.at_once({"pipelines": lambda: _pipelines(request)})["pipelines"]
         body |= {
-            "pipelines": {"operations": _("unknown: the database is down")} if isinstance(told, Exception) else told
+            "pipelines": dict.fromkeys(PIPELINES, _("unknown: the database is down"))
+            if isinstance(told, Exception)
+            else told
         }
         body = {name: value for name, value in body.items() if value != {}}
     return JsonResponse(body)
@@ -86,7 +90,17 @@ def _database() -> bool:
 
 
 def _pipelines(request: HttpRequest) -> dict[str, str]:
-    return {"operations": _operations()} if key_holder(request) else {}
+    return {"operations": _operations(), "syncs": _syncs()} if key_holder(request) else {}
+
+
+def _syncs() -> str:
+    """Say how the syncs stand: those whose last run failed, by name (S4-18)."""
+    jobs = stats.sync_jobs()
+    newest = stats.newest_runs([job.pk for job in jobs])
+    failing = [job.slug for job in jobs if job.pk in newest and newest[job.pk].status == JobRun.Status.FAILED]
+    if failing:
+        return _("failing: the last run of %(names)s failed") % {"names": ", ".join(failing)}
+    return _("ok")
 
 
 def _operations() -> str:

@@ -36,6 +36,8 @@ LARGE_QUEUE, OLD_SECONDS = 500, 60
 DISK_LOW, DISK_FULL = 15, 5
 """Percent that are free."""
 MEMORY_HIGH = 90
+NEWS = dt.timedelta(minutes=10)
+"""A process that was killed is a warning for so long; by then something else carries its work, or others complain."""
 CONNECTIONS_HIGH = 80
 """Percent of what there is."""
 PARTS = ("active", "idle", "idle in transaction")
@@ -232,9 +234,10 @@ def workers() -> Finding:
     if not carrying:
         words = _("No worker lives: nothing is sent. Start one: celery -A opsconsole worker --queues drains")
         return Finding(ERROR, told, words)
-    if silent:
+    lately = [str(row) for row in rows if row.silent_at(now) and now - row.beat_at < NEWS]
+    if lately:
         words = _("Silent: %(names)s. See whether they hang; what starts them again should have noticed.")
-        return Finding(WARNING, told, words % {"names": ", ".join(silent)})
+        return Finding(WARNING, told, words % {"names": ", ".join(lately)})
     return Finding(OK, told)
 
 

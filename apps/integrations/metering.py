@@ -11,7 +11,7 @@ from apps.integrations.models import Endpoint
 
 SUCCESS, ERROR = "success", "error"
 OTHER = "other"
-KEPT_SECONDS = 60.0
+KEPT_SECONDS = 5.0
 
 CALLS = Count("integration_requests_total", "Calls made to services.", "integration", "operation", "status")
 CALL_SECONDS = Spans("integration_request_duration_seconds", "How long calls took.", "integration", "operation")

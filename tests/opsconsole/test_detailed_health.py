@@ -182,6 +182,9 @@ def test_no_worker_that_lives_is_an_error(bia_api: Api, ticking: Company) -> Non
 def test_one_that_fell_silent_beside_others_is_a_warning(bia_api: Api, ticking: Company) -> None:
     Process.objects.create(name="here:2", kind="worker", beat_at=Now() - dt.timedelta(minutes=1))
     assert detailed(bia_api)["checks"]["workers"]["status"] == "warning"
+    Process.objects.filter(name="here:2").update(beat_at=Now() - dt.timedelta(minutes=11))
+    found = detailed(bia_api)["checks"]["workers"]
+    assert (found["status"], found["silent"]) == ("ok", ["here:2"])
 
 
 def test_a_slot_that_nothing_opens_is_an_error(bia_api: Api, ticking: Company) -> None:

@@ -21,7 +21,7 @@ def test_health_says_what_answers(client: Client) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_key_is_told_how_the_work_goes(bia_api: Api, company: Company) -> None:
-    assert bia_api.get("/health").json()["pipelines"] == {"operations": "ok"}
+    assert bia_api.get("/health").json()["pipelines"] == {"operations": "ok", "syncs": "ok"}
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,11 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from apps.integrations import breakers, metering, processing
 from apps.integrations.models import CircuitBreaker, Service
+from apps.jobs import scheduling
+from apps.jobs.execution import run_here
 from apps.jobs.models import Heartbeat, Queue
 from apps.operations import delivery
 from opsconsole import metrics
 from tests.api import Api
-from tests.cast import Company
+from tests.cast import ROOT, Company
 from tests.integrations.events import knock, source, standard_headers, told
 from tests.operations.conftest import hand_in, receiver
 from tests.simulator_process import Simulator
@@ -193,6 +195,9 @@ def at_work(bia_api: Api, simulator: Simulator, erp: Service, company: Company) 
     hand_in(erp, company.books)
     delivery.drain(Queue.objects.get(slug="books"), seconds=0.5)
     Heartbeat.objects.create(name="tick", interval_seconds=5)
+    scheduling.make_missing()
+    [run] = scheduling.run_now("analyze", ROOT)
+    run_here(run)
     bia_api.get("/health/live")
     return bia_api
 

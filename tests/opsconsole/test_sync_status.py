@@ -74,3 +74,8 @@ def test_status_asks_few_things(bia_api: Api, syncs: None, django_assert_max_num
     JobRun.objects.bulk_create(JobRun(job=job) for job in Job.objects.all() for _number in range(20))
     with django_assert_max_num_queries(25):  # type: ignore[operator] # pytest-django's
         bia_api.get("/status")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_morning_check_names_the_syncs_that_failed(bia_api: Api, syncs: None) -> None:  # S4-18
+    assert bia_api.get("/health").json()["pipelines"]["syncs"] == "failing: the last run of erp-sync failed"
