@@ -34,6 +34,7 @@ from apps.integrations.masking import masked_url
 from apps.integrations.models import ApiKey, CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.integrations.schemas import ApiKeyRow, EndpointDetail, EndpointRow, EventSourceRow, ServiceRow
 from apps.jobs.api import processes
+from apps.jobs.log_api import router as logs
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
 from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, RetentionPolicyRow, TenantRow
 from apps.operations.api import router as operations
@@ -162,6 +163,7 @@ for noun, shown in NOUNS.items():
 
 api.add_router("dlq", dlq, tags=["dlq"])
 api.add_router("processes", processes)
+api.add_router("logs", logs)
 api.add_router("", overview)
 api.add_router("", health.router)
 

@@ -1,5 +1,6 @@
 """The Celery application: it carries wake-ups, never state (docs/decisions.md)."""
 
+import logging.config
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -7,6 +8,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.app.amqp import AMQP
+from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import OperationalError
 
@@ -103,3 +105,9 @@ def resize(node: str, by: int, patience_seconds: float = 3) -> str:
         answers = change(abs(by), destination=[node], reply=True, timeout=patience_seconds) or []
     told = next(iter(answers), {}).get(node)
     return "no answer" if told is None else str(told.get("error", ""))
+
+
+@signals.setup_logging.connect
+def keep_our_logging(**_signal: object) -> None:
+    """Let Celery's lines go where ours go, and leave their levels alone."""
+    logging.config.dictConfig(settings.LOGGING)

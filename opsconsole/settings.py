@@ -15,6 +15,8 @@ import environ
 from csp.constants import NONE, SELF
 from django.utils.translation import gettext_lazy as _
 
+from opsconsole import log_lines
+
 django_stubs_ext.monkeypatch()
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -92,6 +94,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "opsconsole.middleware.measured",
+    "opsconsole.tracing.Traced",
     "opsconsole.middleware.api_answers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -170,6 +173,7 @@ CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 0, "interval_start": 0, "inte
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 0.3, "socket_connect_timeout": 0.3}
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_REDIRECT_STDOUTS = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 
 # Workers
@@ -240,6 +244,15 @@ STORAGES = {
         "BACKEND": env.str("OPS_STATICFILES_STORAGE", default="whitenoise.storage.CompressedManifestStaticFilesStorage")
     },
 }
+
+# Lines of the log: to standard error as JSON (in development as people read them), and from these levels on into their
+# table, for pages, the API and `manage.py logs`. Without any they stay out of it.
+
+LOG_KEPT = env.dict("OPS_LOG_KEPT", default={"apps": "INFO", "opsconsole": "INFO", "*": "WARNING"})
+LOGGING = log_lines.configuration(PRODUCTION, LOG_KEPT)
+DJANGO_STRUCTLOG_USER_ID_FIELD = None  # reading who it is would ask the database once more
+DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is a person's; the access log has it
+DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10
 
 # The thresholds of runbook 0, where the environment still sets them
 

@@ -33,6 +33,7 @@ def _use(servers: embedded.Servers) -> None:
         "OPS_DATA_DIR": str(data),
         "OPS_STATICFILES_STORAGE": "django.contrib.staticfiles.storage.StaticFilesStorage",
         "SECRET_KEY": secrets.token_urlsafe(64),
+        "OPS_LOG_KEPT": "",  # a thread of its own would commit lines beside a test's transaction
     }.items():
         os.environ.setdefault(name, value)
 

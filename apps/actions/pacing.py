@@ -27,6 +27,7 @@ from apps.actions.running import (
     is_watched,
     release,
     retrying,
+    tell,
     verb_of,
 )
 from apps.actions.verbs import Refused
@@ -173,6 +174,7 @@ def _release_all(run: ActionRun, ends: float) -> None:
 
 def _released(run: ActionRun) -> None:
     advance_to(run, ActionRun.watch if verb_of(run).paced and run.moved else ActionRun.settle)
+    tell(run, "released")
 
 
 def _release_paced(run: ActionRun, ends: float) -> None:
@@ -208,6 +210,7 @@ def _why_stopped(run: ActionRun) -> str:
 
 def _stop(run: ActionRun, reason: str) -> None:
     advance_to(run, ActionRun.stop, stop_reason=reason)
+    tell(run, "stopped")
 
 
 def _stage_is_over(run: ActionRun) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 from django.apps.config import AppConfig
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
+from django.db import models
 from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
@@ -71,6 +72,10 @@ def ship_permissions(sender: AppConfig, **_signal: Any) -> None:
                     _ship_given(model, "change", [groups["Supervisor"]])
                 if model.taken_in:
                     _ship_given(model, "add", [groups["Operator"], groups["Supervisor"]])
+    for record in sender.get_models():
+        if read := getattr(record, "read_permission", None):
+            codename, name = read
+            _ship_reading(record, codename, name, groups.values())
 
 
 def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> bool:
@@ -84,6 +89,15 @@ def _ship(model: type[Acted], verb: Verb, groups: dict[str, Group]) -> bool:
         if not verb.danger:
             groups["Operator"].permissions.add(permission)
     return made
+
+
+def _ship_reading(model: type[models.Model], codename: str, name: str, groups: Iterable[Group]) -> None:
+    """Make the permission to read rows that are no noun, and hand it out once."""
+    permission, made = Permission.objects.get_or_create(
+        content_type=ContentType.objects.get_for_model(model), codename=codename, defaults={"name": name}
+    )
+    for group in groups if made else ():
+        group.permissions.add(permission)
 
 
 def _ship_given(model: type[Acted], action: str, groups: Iterable[Group]) -> None:

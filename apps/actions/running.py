@@ -5,6 +5,7 @@ each batch and the run's progress commit together, so a kill in between repeats 
 """
 
 import datetime as dt
+import logging
 import random
 import time
 from collections import Counter
@@ -48,6 +49,8 @@ from apps.actions.verbs import (
     nouns,
     verbs_of,
 )
+
+log = logging.getLogger(__name__)
 
 IN_REQUEST = 1000
 """Up to so many rows move in the request; more go to the background."""
@@ -205,11 +208,21 @@ def run(
         if known is not None:
             return known
         try:
-            return retrying(lambda: _started(asked))
+            record = retrying(lambda: _started(asked))
+            tell(record, record.status)
+            return record
         except IntegrityError:  # a double click: the other request was a moment faster, and is found above
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
+
+
+def tell(record: ActionRun, state: str) -> None:
+    """Say in the log how a run stands."""
+    words = "%s of %s by %s (%s) is %s: %s of %s rows moved, %s refused"
+    who = (record.verb, record.kind, record.actor_name, record.door, state)
+    said = {"kind": "actions.actionrun", "object_id": record.pk}
+    log.info(words, *who, record.moved, record.total, record.refused, extra=said)
 
 
 def _require_shown(verb: Verb, selection: Selection, actor: Actor) -> None:

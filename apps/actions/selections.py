@@ -235,7 +235,7 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
     if column.is_relation:
         return _related(column, word, lookup, value.split(","))
     if isinstance(column, DateTimeField):
-        return Q(**{lookup: _moment(word, value)})
+        return Q(**{lookup: moment(word, value)})
     if isinstance(column, BooleanField):
         return Q(**{lookup: _yes(word, value)})
     values = ["" if part == EMPTY else part for part in value.split(",")]
@@ -267,7 +267,7 @@ def _known(word: str, value: str, known: Sequence[str]) -> None:
         )
 
 
-def _moment(word: str, value: str) -> dt.datetime:
+def moment(word: str, value: str) -> dt.datetime:
     """Return a moment; without a zone it is meant as the operators' clocks show it."""
     try:
         moment = parse_datetime(value)

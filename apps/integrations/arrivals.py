@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from apps.integrations import bodies
 from apps.integrations.bodies import Unreadable
 from apps.integrations.masking import storable
-from apps.integrations.traces import Trace, trace_of
+from apps.integrations.traces import Trace, current, trace_of
 
 AT_ONCE = 1000
 """So many events come in one request at most."""
@@ -81,8 +81,9 @@ class Request:
 
     @property
     def trace(self) -> Trace:
-        """The trace that its headers name, or a new one."""
-        return trace_of(self.headers.get("traceparent"), self.headers.get("tracestate"))
+        """The trace that its headers name, else that of the request, or a new one."""
+        told = self.headers.get("traceparent") or current().traceparent
+        return trace_of(told, self.headers.get("tracestate"))
 
     def json(self) -> Any:
         """Return its body; `WrongType` where it is not said to be JSON, `Unreadable` where it is not."""

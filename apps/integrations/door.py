@@ -214,7 +214,7 @@ class _Errand:
                 return Outcome(self._unless_risked(end.failure_class), end.message)
             case CredentialMissing():
                 return Outcome(FailureClass.CREDENTIAL, _("The credential '%s' is not set.") % end)
-        log.error("A connector failed", exc_info=end)
+        log.error("A connector failed", exc_info=end, extra={"trace": self.traceparent[3:35]})
         words = {"error": type(end).__name__, "said": end}
         return Outcome(
             self._unless_risked(FailureClass.UNKNOWN), _("The connector failed: %(error)s: %(said)s") % words

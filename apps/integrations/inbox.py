@@ -1,9 +1,11 @@
 """Events on their way in: stored with their double key, each once, before anybody is answered 2xx."""
 
 import datetime as dt
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from django.db import transaction
@@ -13,11 +15,15 @@ from django.db.models.functions import Now
 from apps.actions.models import new_id
 from apps.actions.running import step
 from apps.integrations.arrivals import Arrival, fingerprint
-from apps.integrations.masking import masked_headers, masked_text, storable
+from apps.integrations.masking import masked_headers, masked_text, phones_of, storable
 from apps.integrations.metering import ERROR, count_events
 from apps.integrations.models import EventSource, IntegrationEvent
 from apps.integrations.traces import trace_of
 
+log = logging.getLogger(__name__)
+
+TOLD_ONE_BY_ONE = 20
+"""Of more events at once the log says only how many."""
 READABLE_PART = 16 * 1024
 """So much is kept of what cannot be read."""
 HEADERS_KEPT, LONGEST_HEADER = 64, 500
@@ -109,7 +115,20 @@ def take_in(events: Sequence[IntegrationEvent]) -> list[Taken]:
         _count_duplicates(taken)
     for event, one in zip(events, taken, strict=True):
         count_events(event.source.slug, [event.event_type], "duplicate" if one.duplicate else "received")
+    transaction.on_commit(partial(_tell, events, taken))
     return taken
+
+
+def _tell(events: Sequence[IntegrationEvent], taken: Sequence[Taken]) -> None:
+    """Say in the log what came; of many at once only how many."""
+    doubled = sum(each.duplicate for each in taken)
+    if len(events) > TOLD_ONE_BY_ONE:
+        log.info("Webhook received: %s events, %s of them known before", len(events), doubled)
+        return
+    for event, each in zip(events, taken, strict=True):
+        words = "Webhook received again: %s of %s" if each.duplicate else "Webhook received: %s of %s"
+        said = {"kind": "integrations.integrationevent", "object_id": each.id, "trace": event.trace_id}
+        log.info(words, event.event_type, event.source, extra=said | {"phones": phones_of(event.data)})
 
 
 def take_in_unreadable(source: EventSource, body: bytes, why: str, came: Came) -> Taken:

@@ -1,11 +1,14 @@
 """Takes secrets and personal data out of everything that is stored or logged."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 HIDDEN = "•••"
+LOOKED_THROUGH = 4_000
+"""So many characters of JSON data are looked through for phones."""
 
 SHOWN_HEADERS = {
     "content-encoding",
@@ -57,6 +60,16 @@ def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
     text = _SCHEME.sub(rf"\g<1> {HIDDEN}", _NAMED.sub(rf"\g<1>{HIDDEN}", storable(text)))
     text = _USER.sub(rf"\g<1>{HIDDEN}@", _IN_PATH.sub(rf"\g<1>{HIDDEN}", text))
     return _without_people(_EMAIL.sub(r"\g<1>***@\g<2>…", text))
+
+
+def phones_in(text: str) -> list[str]:
+    """Return the phones in a text: what `masked_text` would hide of it as a phone, and eleven digits that may be one."""
+    return list(dict.fromkeys(found[0] for found in _PHONE.finditer(text)))
+
+
+def phones_of(value: Any) -> list[str]:
+    """Return the phones in JSON data, as far as it is looked through."""
+    return phones_in(json.dumps(value, ensure_ascii=False, default=str)[:LOOKED_THROUGH])
 
 
 @lru_cache(maxsize=256)  # most calls of a service go to a few addresses

@@ -22,10 +22,11 @@ from apps.actions.verbs import Invalid
 from apps.deadletters.failing import bury
 from apps.deadletters.failures import FailureClass
 from apps.integrations import catalogue
-from apps.integrations.masking import masked_text
+from apps.integrations.masking import masked_text, phones_of
 from apps.integrations.metering import ERROR, SUCCESS, count_events
 from apps.integrations.models import EventSource, IntegrationEvent
 from apps.integrations.routing import EndpointPaused, MappingFailed, routed
+from apps.integrations.traces import within
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,17 @@ def _process_batch(taken: list[IntegrationEvent]) -> Counter[str]:
 
 
 def _process(event: IntegrationEvent) -> str:
+    """Process an event; each line of the log meanwhile is one of its trace."""
+    said = {"kind": "integrations.integrationevent", "object_id": str(event.pk)}
+    with within(event.traceparent, **said):
+        end = _ended(event)
+        level = {"failed": logging.ERROR, "given back": logging.WARNING}.get(end, logging.INFO)
+        words = "Event %s of %s processed: %s"
+        log.log(level, words, event.event_type, event.source, end, extra={"phones": phones_of(event.data)})
+    return end
+
+
+def _ended(event: IntegrationEvent) -> str:
     try:
         return _decide(event)
     except Lost:

@@ -2,7 +2,12 @@
 
 import re
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+
+from structlog.contextvars import bound_contextvars
 
 _SHAPE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 LONGEST_STATE = 512
@@ -33,3 +38,23 @@ def trace_of(traceparent: object, tracestate: object = "") -> Trace:
 def child_of(traceparent: str) -> str:
     """Return the header for a call made in a trace: the same trace, a span of its own."""
     return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
+
+
+_current: ContextVar[str] = ContextVar("traceparent", default="")
+
+
+def current() -> Trace:
+    """Return the trace of what is being done, so that what it makes stays in it; a new one where there is none."""
+    return trace_of(_current.get())
+
+
+@contextmanager
+def within(traceparent: str, **more: object) -> Iterator[None]:
+    """Do something in a trace: lines of the log carry its id, and `more`. Without a trace they carry `more` alone."""
+    told = {"trace": Trace(traceparent).id, **more} if traceparent else more
+    token = _current.set(traceparent)
+    try:
+        with bound_contextvars(**told):
+            yield
+    finally:
+        _current.reset(token)

@@ -55,7 +55,7 @@ class Parted:
     """So many periods after the current one have their part already."""
 
 
-PARTED: tuple[Parted, ...] = ()
+PARTED: tuple[Parted, ...] = (Parted("jobs_logline", "at", "day", ahead=7),)
 """The tables that age by dropping a part. `partitions.parting` makes one in a migration."""
 
 

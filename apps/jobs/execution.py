@@ -18,6 +18,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
+from structlog.contextvars import bound_contextvars
 
 from apps.actions import leases
 from apps.actions.running import database_now, step
@@ -154,7 +155,15 @@ def run_here(run: JobRun) -> str:
 
 
 def carry_out(run: JobRun, stopping: Callable[[], bool] = lambda: False) -> str:
-    """Let the handler of a claimed run do its work; return how it ended."""
+    """Let the handler of a claimed run do its work; return how it ended. Each line of the log meanwhile is one of its."""
+    with bound_contextvars(**said_of(run)):
+        told.info("%s started", run.job.slug)
+        end = _ended(run, stopping)
+        told.log(logging.ERROR if end == "failed" else logging.INFO, "%s ended: %s", run.job.slug, end)
+    return end
+
+
+def _ended(run: JobRun, stopping: Callable[[], bool]) -> str:
     work = Work(run, stopping)
     try:
         with _kept(run):
@@ -169,7 +178,7 @@ def carry_out(run: JobRun, stopping: Callable[[], bool] = lambda: False) -> str:
     except GONE as error:
         return _failed(run, FailureClass.TRANSIENT, "database", str(error))
     except Exception as error:
-        log.exception("The run %s of %s failed.", run.pk, run.job.slug, extra=said_of(run))
+        log.exception("The run %s of %s failed.", run.pk, run.job.slug)
         return _failed(run, FailureClass.UNKNOWN, type(error).__name__, str(error))
     return "succeeded" if leases.finish(JobRun.finish, {run.pk: {}}, run.token or 0) else "lost"
 

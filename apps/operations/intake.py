@@ -1,9 +1,12 @@
 """Taking operations in: check what can be checked now, insert, commit. Whoever asked then wakes a worker."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
+from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
@@ -15,9 +18,14 @@ from apps.integrations.models import CircuitBreaker, IntegrationEvent, MappingVe
 from apps.integrations.names import services_by_name
 from apps.integrations.routing import Routed
 from apps.integrations.sites import missing_credentials
+from apps.integrations.traces import current
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
 
+log = logging.getLogger(__name__)
+
+TOLD_ONE_BY_ONE = 20
+"""Of more operations at once the log says only how many."""
 AT_ONCE = 1000
 """More operations than that are handed in by several calls."""
 
@@ -121,6 +129,7 @@ class Intake:
             payload=dict(wanted.payload),
             max_retries=service.max_retries,
             source=source,
+            traceparent=current().traceparent,
         )
 
     def _service(self, wanted: Wanted) -> Service:
@@ -169,7 +178,19 @@ def _checked(service: Service, wanted: Wanted) -> str:
 
 
 def _insert(rows: list[PendingOperation]) -> list[PendingOperation]:
-    return PendingOperation.objects.bulk_create(rows)
+    made = PendingOperation.objects.bulk_create(rows)
+    transaction.on_commit(partial(_tell, made))
+    return made
+
+
+def _tell(rows: Sequence[PendingOperation]) -> None:
+    """Say in the log what was taken in; of many at once only how many."""
+    if len(rows) > TOLD_ONE_BY_ONE:
+        log.info("%s operations taken in from %s", len(rows), rows[0].source)
+        return
+    for row in rows:
+        said = {**row.said, "tenant": row.tenant.slug if row.tenant else "", "service": row.service.slug}
+        log.info("%s taken in from %s", row.operation_type, row.source, extra=said)
 
 
 def _operations(service: Service) -> Iterable[str]:

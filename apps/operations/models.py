@@ -1,5 +1,7 @@
 """Pending operations: changes that must reach a service, and the calls that were made for them."""
 
+from typing import Any
+
 from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Q, When
@@ -23,6 +25,7 @@ from apps.deadletters.failing import (
     restoring,
 )
 from apps.deadletters.failures import FailureClass
+from apps.integrations.masking import phones_of
 from apps.integrations.models import IntegrationEvent, MappingVersion, Service
 from apps.jobs.models import Queue, Tenant
 
@@ -394,6 +397,12 @@ class PendingOperation(Failing):
 
     def __str__(self) -> str:
         return f"{self.operation_type} {short(self.pk)}"
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """What a line of the log about it carries."""
+        row = {"kind": "operations.pendingoperation", "object_id": self.pk, "trace": self.traceparent[3:35]}
+        return row | {"phones": phones_of(self.payload)}
 
 
 class PayloadVersion(models.Model):

@@ -1,5 +1,6 @@
 """Writing what became of calls: the rows, their attempts, and what it says of their services."""
 
+import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,14 @@ from apps.integrations.sites import connector_of, policy_of, site_of
 from apps.operations.models import Attempt, PendingOperation
 from apps.operations.outcomes import Next, decide
 
+log = logging.getLogger(__name__)
+
+TOLD = {
+    "complete": (logging.INFO, "completed"),
+    "give_back": (logging.WARNING, "given back, to be tried again"),
+    "fail": (logging.ERROR, "failed and was given up"),
+}
+"""The steps that the log tells of: how grave each is, and its word."""
 SPENT_WAIT, DOWN_WAIT = 3600, 60
 """Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
 OPERATIONS = Count("operation_total", "Operations by what became of a try.", "operation", "status")
@@ -79,6 +88,7 @@ def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
         Attempt.objects.bulk_create(_attempts(ended, written))
     _count(ended, {key: name for (name, _token), values in steps.items() for key in values if key in written})
+    _tell(ended, steps, written)
     score = Counter(name for (name, _token), values in steps.items() for key in values if key in written)
     return score, [(held, settled) for held, settled in ended if held.operation.pk in written]
 
@@ -89,6 +99,26 @@ def _count(ended: list[Ended], taken: Mapping[UUID, str]) -> None:
         count_calls(held.service.row.slug, operation.operation_type, settled)
         if taken.get(operation.pk) in COUNTED:
             OPERATIONS.add(operation.operation_type, COUNTED[taken[operation.pk]])
+
+
+def _tell(ended: list[Ended], steps: Mapping[tuple[str, int], Mapping[UUID, Any]], written: set[UUID]) -> None:
+    """Say in the log what became of each operation."""
+    taken = {key: name for (name, _token), values in steps.items() for key in values}
+    for held, settled in ended:
+        name = taken[held.operation.pk]
+        if held.operation.pk in written and name in TOLD:
+            level, word = TOLD[name]
+            said = {**held.operation.said, "service": held.service.row.slug}
+            log.log(level, "%s %s: %s", held.operation.operation_type, word, _answer(settled), extra=said)
+
+
+def _answer(settled: Settled) -> str:
+    """Return what the last call was, how long it took, and what is wrong, in a line."""
+    told = [
+        f"{last.method} {last.url} {last.status or 'no answer'} in {last.duration_ms} ms"
+        for last in settled.exchanges[-1:]
+    ]
+    return "; ".join([*told, *filter(None, [settled.outcome.message if settled.outcome else ""])]) or "no call needed"
 
 
 def _next(held: Held, settled: Settled) -> tuple[str, Any]:

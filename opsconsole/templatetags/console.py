@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.conf import settings
@@ -62,6 +63,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
         (gettext_lazy("Health"), "admin:health", "jobs.view_queue"),
         (gettext_lazy("Calendar"), "admin:calendar", "jobs.view_jobrun"),
         (gettext_lazy("Database"), "admin:database", "jobs.change_queue"),
+        (gettext_lazy("Logs"), "admin:jobs_logline_changelist", "jobs.read_logs"),
     ],
     [
         (gettext_lazy("History"), "admin:actions_actionrun_changelist", "actions.view_actionrun"),
@@ -154,6 +156,15 @@ def left_on(context: Context) -> str:
 
     found = count(context["request"])
     return f"{COUNTED_UP_TO}+" if found > COUNTED_UP_TO else str(found or "")
+
+
+@register.simple_tag(takes_context=True)
+def log_lines(context: Context, row: Any) -> str:
+    """Return the address of the lines that the log has of a row, or nothing where the reader may not see them."""
+    if not context["request"].user.has_perm("jobs.read_logs") or not isinstance(row.pk, UUID):
+        return ""
+    word = "run" if row._meta.label_lower == "jobs.jobrun" else "object"
+    return f"{reverse('admin:jobs_logline_changelist')}?{word}={row.pk}"
 
 
 @register.simple_tag

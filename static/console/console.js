@@ -24,6 +24,14 @@ document.addEventListener("click", (event) => {
   }
 });
 
+// What comes by itself may be held, to be read.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-pause]");
+  if (!button) return;
+  const paused = button.closest("[data-tail]").toggleAttribute("data-paused");
+  button.setAttribute("aria-pressed", String(paused));
+});
+
 document.addEventListener("keydown", (event) => {
   const menu = event.key === "Escape" && document.querySelector("details.user[open], details.filter[open]");
   if (!menu) return;
@@ -44,7 +52,8 @@ function nameCells(table) {
 
 // A part that someone works in is not replaced under their hands, and a page that nobody sees asks nothing.
 function busy(part) {
-  return document.hidden || part.contains(document.activeElement) || part.querySelector("details[open], input:checked") !== null;
+  const held = part.closest("[data-paused]") !== null || part.querySelector("details[open], input:checked") !== null;
+  return document.hidden || held || part.contains(document.activeElement);
 }
 
 const stale = document.getElementById("stale");

@@ -41,7 +41,7 @@ def test_a_supervisor_changes_policy_and_nobody_else_does(db: None) -> None:
 
 
 def test_a_viewer_may_only_look(db: None) -> None:
-    assert codenames("Viewer") == {f"view_{model._meta.model_name}" for model in nouns()}
+    assert codenames("Viewer") == {"read_logs", *(f"view_{model._meta.model_name}" for model in nouns())}
 
 
 def test_what_staff_took_from_a_group_stays_taken(db: None) -> None:

@@ -11,6 +11,7 @@ from django_celery_beat.models import (
 
 from apps.jobs.admin.heartbeats import HeartbeatAdmin
 from apps.jobs.admin.jobs import JobAdmin, JobRunAdmin
+from apps.jobs.admin.logs import LogLineAdmin
 from apps.jobs.admin.pausing import PausedColumns
 from apps.jobs.admin.processes import ProcessAdmin
 from apps.jobs.admin.queues import QueueAdmin
@@ -21,6 +22,7 @@ __all__ = [
     "HeartbeatAdmin",
     "JobAdmin",
     "JobRunAdmin",
+    "LogLineAdmin",
     "PausedColumns",
     "ProcessAdmin",
     "QueueAdmin",

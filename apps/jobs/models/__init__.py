@@ -2,6 +2,7 @@
 
 from apps.jobs.models.heartbeat import MISSED, Heartbeat
 from apps.jobs.models.job import Job, JobRun
+from apps.jobs.models.logline import LogLine
 from apps.jobs.models.pausing import Pausable, pausing, resuming
 from apps.jobs.models.process import Process
 from apps.jobs.models.queue import Queue
@@ -15,6 +16,7 @@ __all__ = [
     "Heartbeat",
     "Job",
     "JobRun",
+    "LogLine",
     "Pausable",
     "Process",
     "Queue",

@@ -1,0 +1,54 @@
+"""The trace of a request, from its `traceparent` or made here: on every line of the log, on the rows it makes, in the answer."""
+
+import logging
+import time
+from typing import cast
+
+from django.http import HttpRequest, HttpResponse
+from django_structlog.middlewares import RequestMiddleware
+from structlog.contextvars import clear_contextvars
+
+from apps.integrations.masking import masked_text
+from apps.integrations.traces import trace_of, within
+
+log = logging.getLogger(__name__)
+
+LOOKING = ("GET", "HEAD", "OPTIONS")
+
+
+class Traced(RequestMiddleware):
+    """Binds a request's trace and id, and says in one line what became of it; a look that went well is no line of ours."""
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer within the request's trace."""
+        trace = trace_of(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        began = time.perf_counter()
+        with within(trace.traceparent):
+            self.prepare(request)
+            response = cast("HttpResponse", self.get_response(request))
+            response.headers.setdefault("X-Correlation-ID", trace.id)
+            if not hasattr(request, "_raised_exception"):  # that one has a line already, with its traceback
+                _tell(request, response.status_code, began)
+        clear_contextvars()
+        return response
+
+    @staticmethod
+    def format_request(request: HttpRequest) -> str:
+        """Return what was asked, masked."""
+        return masked_text(f"{request.method} {request.get_full_path()}")
+
+
+def _tell(request: HttpRequest, status: int, began: float) -> None:
+    took = round((time.perf_counter() - began) * 1000)
+    name = request.user.get_username() if getattr(request, "_cached_user", None) else ""
+    who = {"who": name} if name else {}
+    words = "%s answered %s in %s ms"
+    log.log(_level(request, status), words, Traced.format_request(request), status, took, extra={"code": status, **who})
+
+
+def _level(request: HttpRequest, status: int) -> int:
+    if status >= 500:
+        return logging.ERROR
+    if status >= 400:
+        return logging.WARNING
+    return logging.DEBUG if request.method in LOOKING else logging.INFO
