@@ -47,12 +47,13 @@ lock: .venv/dev.stamp
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		pyproject.toml --group dev -o requirements-dev.lock
 
-# For docker compose: the folder keeps other users out, so the files may be read by the containers' own users.
+# For docker compose: the folder keeps other users out, so the files may be read by the containers' own users. For QA a set
+# of its own. A secret that exists is left as it is.
 secrets:
-	@mkdir -p -m 700 secrets
-	@for name in secret_key api_key_pepper database_password redis_password; do \
-		test -e secrets/$$name || (umask 333; od -An -tx1 -N48 /dev/urandom | tr -d ' \n' > secrets/$$name); \
-	done
+	@for folder in secrets secrets/qa; do mkdir -p -m 700 $$folder; \
+		for name in secret_key api_key_pepper database_password redis_password reader_password; do \
+			test -e $$folder/$$name || (umask 333; od -An -tx1 -N48 /dev/urandom | tr -d ' \n' > $$folder/$$name); \
+		done; done
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit("opsconsole needs Python 3.11 or newer; this is %s. Set PYTHON=... and run again." % sys.version.split()[0]) if sys.version_info < (3, 11) else None'

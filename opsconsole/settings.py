@@ -53,8 +53,9 @@ def with_password(url: str, name: str) -> str:
 
 # Where it runs
 
-ENVIRONMENT = env.str("OPS_ENV", default="development")
-PRODUCTION = ENVIRONMENT == "production"
+PRODUCTION = env.str("OPS_ENV", default="development") == "production"
+# What people call this place, on every page; a QA runs with all of production's safety, and says that it is QA.
+ENVIRONMENT = env.str("OPS_ENVIRONMENT", default="production" if PRODUCTION else "development")
 DEBUG = False
 DATA_DIR = Path(env.str("OPS_DATA_DIR", default=str(BASE_DIR / ".data")))
 if not PRODUCTION:
@@ -174,7 +175,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 0.3, "socket_connect_timeou
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 25
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_REDIRECT_STDOUTS = False
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "apps.jobs.ticker:Scheduler"
 
 # Workers
 

@@ -79,6 +79,13 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
     ],
 ]
 
+ENVIRONMENTS = {
+    "production": gettext_lazy("Production"),
+    "prod": gettext_lazy("Production"),
+    "qa": gettext_lazy("QA"),
+    "development": gettext_lazy("Development"),
+}
+"""Names of places that every language has a word for; any other name is shown as it is given."""
 UNKNOWN = "—"
 MINUTE, HOUR, DAY, WEEK = 60, 3600, 86400, 7 * 86400
 
@@ -167,10 +174,12 @@ def log_lines(context: Context, row: Any) -> str:
     return f"{reverse('admin:jobs_logline_changelist')}?{word}={row.pk}"
 
 
-@register.simple_tag
-def environment() -> str:
-    """Return the name of the place this console runs in."""
-    return str(settings.ENVIRONMENT)
+@register.inclusion_tag("console/environment.html")
+def environment() -> dict[str, str]:
+    """Show the name of the place this console runs in, and of which kind it is: production, development or a trial."""
+    name = str(settings.ENVIRONMENT)
+    kind = {"prod": "production", "production": "production", "development": "development"}.get(name.lower(), "trial")
+    return {"kind": kind, "name": str(ENVIRONMENTS.get(name.lower(), name))}
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 
 from apps.actions.running import LOCK_TIMEOUT
 from apps.jobs.restoring import hold_if_restored
+from opsconsole.reading import grant_if_there
 
 ATTEMPTS = 60
 LOCK_WAIT = "1500ms"
@@ -37,6 +38,7 @@ class Command(migrate.Command):
                 break
         if not (options["app_label"] or options["plan"] or options["check_unapplied"]):
             hold_if_restored()
+            grant_if_there()
 
     def _migrate(self, *args: Any, **options: Any) -> None:
         with connection.cursor() as cursor:
