@@ -9,6 +9,7 @@ from django.utils.translation import ngettext
 
 from apps.actions import installations
 from apps.actions.admin import figure
+from apps.actions.verbs import slug_of
 from apps.jobs.restoring import held_nouns
 from apps.operations.models import PendingOperation
 
@@ -47,7 +48,8 @@ def situation() -> list[str]:
         _("  Look at them:      %s") % (settings.PUBLIC_URL.rstrip("/") + list_address()),
         _("  Ask the far ends:  manage.py ops confirm pending-operations --filter restored=yes status=pending"),
         _("  Settle the found:  manage.py ops resolve pending-operations --filter restored=yes found=yes --note …"),
-        _("  Let work go on:    Resume on the lists of queues, jobs and event sources; home names all that is paused"),
+        _("  Let work go on:"),
+        *(f'    manage.py ops resume {slug_of(model)} --filter "because={why}"' for model in held_nouns()),
     ]
 
 

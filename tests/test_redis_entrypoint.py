@@ -96,10 +96,13 @@ def test_what_it_writes_down_is_its_own_and_only_a_hash(client: redis.Redis, pas
     assert password not in config.read_text()
 
 
-@pytest.mark.parametrize(
-    "command",
-     "REPLICAOF NO ONE", "MODULE LIST", "MONITOR"],
-)  # fmt: skip
+CLOSED = (
+    *("FLUSHALL", "FLUSHDB", "KEYS *", "CONFIG GET *", "CONFIG SET dir /", "SHUTDOWN", "ACL LIST"),
+    *("REPLICAOF NO ONE", "MODULE LIST", "MONITOR"),
+)
+
+
+@pytest.mark.parametrize("command", CLOSED)
 def test_what_could_empty_or_reconfigure_it_is_closed(client: redis.Redis, command: str) -> None:
     with pytest.raises(redis.exceptions.NoPermissionError):
         client.execute_command(*command.split())

@@ -10,7 +10,6 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import Max, Q
-from django.utils.formats import date_format
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
@@ -68,5 +67,7 @@ def _last_sign() -> dt.datetime | None:
 def _reason(last_sign: dt.datetime | None) -> str:
     if last_sign is None:
         return _("restored from a backup")
-    shown = date_format(last_sign.astimezone(ZoneInfo(settings.OPS_TIME_ZONE)), "SHORT_DATETIME_FORMAT")
-    return _("restored from a backup of %(at)s") % {"at": shown}
+    # The same in every language and without a comma, for lists are filtered by it.
+    return _("restored from a backup of %(at)s") % {
+        "at": f"{last_sign.astimezone(ZoneInfo(settings.OPS_TIME_ZONE)):%Y-%m-%d %H:%M}"
+    }

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from apps.actions.models import ActionItem
 from apps.integrations.models import Service
-from apps.jobs.models import Job, Queue
+from apps.jobs.models import Job, JobRun, Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
@@ -22,8 +22,9 @@ EVERY = dt.timedelta(seconds=5)
 
 @pytest.fixture
 def job(world: object) -> Job:
-    often = {"name": "Often", "cron": "", "every_seconds": 5, "overlap": Job.Overlap.WAIT}
-    return Job.objects.update_or_create(slug="clear-sessions", defaults=often)[0]
+    JobRun.objects.all().delete()
+    Job.objects.all().delete()
+    return Job.objects.create(slug="clear-sessions", name="Often", every_seconds=5, overlap=Job.Overlap.WAIT)
 
 
 @pytest.mark.parametrize("hours", [1, -1])

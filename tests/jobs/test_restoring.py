@@ -17,6 +17,7 @@ from apps.jobs import tasks
 from apps.jobs.models import Heartbeat, Job, Queue
 from apps.jobs.restoring import hold_if_restored
 from apps.operations.models import PendingOperation
+from opsconsole import restored
 from tests.cast import ROOT, Company, matching, refreshed, take, ticked
 from tests.contracts.world import one
 
@@ -52,7 +53,7 @@ def test_every_queue_job_and_event_source_is_paused_with_the_moment_of_the_backu
     assert hold_if_restored()
     for model in (Queue, Job, EventSource):
         told = set(model.objects.values_list("status", "paused_reason"))
-        assert told == {("paused", "restored from a backup of 31 Jan 2026, 08:15")}
+        assert told == {("paused", "restored from a backup of 2026-01-31 08:15")}
 
 
 def test_what_a_person_had_paused_keeps_their_reason(company: Company) -> None:
@@ -155,8 +156,8 @@ def test_home_says_so_until_the_last_is_resumed(company: Company, client: Client
     [banner] = [each for each in client.get("/admin/").context["home"]["banners"] if "restored" in each["words"]]
     assert "5 operations may already have been sent" in banner["words"]
     assert client.get(banner["url"]).status_code == 200
-    for model in (Queue, Job):
-        run(model.resume, Selection.matching(model, {"status": "paused"}), ROOT)
+    for model in (Job, Queue):  # as long as one is left, it is known why
+        run(model.resume, Selection.matching(model, {"because": restored.reason()}), ROOT)
     told = [each["words"] for each in client.get("/admin/").context["home"]["banners"]]
     assert not [words for words in told if "restored" in words]
 
