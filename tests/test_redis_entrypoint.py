@@ -70,7 +70,7 @@ def client(start: Start, password: str, tmp_path: Path) -> Iterator[redis.Redis]
         assert time.monotonic() < deadline
         time.sleep(0.02)
     with redis.Redis(unix_socket_path=str(tmp_path / "redis.sock"), password=password) as client:
-        client.process = process  # type: ignore[attr-defined] # for those that look at it
+        client.process = process
         yield client
 
 
@@ -105,7 +105,7 @@ CLOSED = (
 @pytest.mark.parametrize("command", CLOSED)
 def test_what_could_empty_or_reconfigure_it_is_closed(client: redis.Redis, command: str) -> None:
     with pytest.raises(redis.exceptions.NoPermissionError):
-        client.execute_command(*command.split())
+        client.execute_command(*command.split())  # type: ignore[no-untyped-call] # theirs
 
 
 def test_it_never_evicts_and_keeps_nothing(client: redis.Redis) -> None:

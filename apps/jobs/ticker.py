@@ -14,6 +14,8 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 class Entry(ModelEntry):  # type: ignore[misc] # django_celery_beat has no types
     """A row of the schedule; a last tick that is to come never was."""
 
+    last_run_at: dt.datetime
+
     def is_due(self) -> Any:
         """Say whether it is due, and when to look again."""
         last = self.last_run_at
