@@ -144,7 +144,7 @@ class Situation:
         """One sentence: is anything wrong, and since when."""
         wrong = self._wrong()
         if not wrong:
-            held = self.counts["pending"] > settings.PENDING_ALERT_THRESHOLD or self._silent is not None
+            held = self.counts["pending"] > settings.PENDING_ALERT_THRESHOLD or self._silent is not None or self._restored is not None
             words = _("Nothing failed, but look at the warnings above.") if held else _("Nothing is wrong.")
             return {"state": "warning" if held else "completed", "words": words, "since": None}
         words = ngettext("%(count)s thing needs you: %(what)s", "%(count)s things need you: %(what)s", len(wrong))
@@ -176,6 +176,7 @@ class Situation:
         ]
         return [banner for banner in found if banner]
 
+    @cached_property
     def _restored(self) -> Told | None:
         why = restored.reason()
         if not why:

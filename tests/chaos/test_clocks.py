@@ -24,7 +24,7 @@ EVERY = dt.timedelta(seconds=5)
 def job(world: object) -> Job:
     JobRun.objects.all().delete()
     Job.objects.all().delete()
-    return Job.objects.create(slug="clear-sessions", name="Often", every_seconds=5, overlap=Job.Overlap.WAIT)
+    return Job.objects.create(slug="cleanup", name="Often", every_seconds=5, overlap=Job.Overlap.WAIT)
 
 
 @pytest.mark.parametrize("hours", [1, -1])
