@@ -144,7 +144,11 @@ class Situation:
         """One sentence: is anything wrong, and since when."""
         wrong = self._wrong()
         if not wrong:
-            held = self.counts["pending"] > settings.PENDING_ALERT_THRESHOLD or self._silent is not None or self._restored is not None
+            held = (
+                self.counts["pending"] > settings.PENDING_ALERT_THRESHOLD
+                or self._silent is not None
+                or self._restored is not None
+            )
             words = _("Nothing failed, but look at the warnings above.") if held else _("Nothing is wrong.")
             return {"state": "warning" if held else "completed", "words": words, "since": None}
         words = ngettext("%(count)s thing needs you: %(what)s", "%(count)s things need you: %(what)s", len(wrong))
@@ -165,7 +169,7 @@ class Situation:
     def banners(self) -> list[Told]:
         """What must not be overlooked, gravest first."""
         found = [
-            self._restored(),
+            self._restored,
             self._poison(),
             self._broker(),
             self._silent,
