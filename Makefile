@@ -4,7 +4,7 @@ BIN := .venv/bin
 NO_WHEELS := "The dependencies could not be installed; the reason stands above. The servers that come with them exist for Linux \
 	(glibc) and macOS, on x86-64 and arm64. On other machines use docker compose: docs/deploying.md says how."
 
-.PHONY: run test chaos fuzz screenshots lint format lock messages secrets
+.PHONY: run test chaos fuzz hostile screenshots lint format lock messages secrets
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py up
@@ -21,6 +21,10 @@ chaos: .venv/dev.stamp
 # The API against its own documentation, in full: some minutes, more than 10,000 requests.
 fuzz: .venv/dev.stamp
 	@FUZZ=full $(BIN)/python -m pytest tests/properties/test_api_conforms.py $(ARGS)
+
+# Forty hostile texts in every column, and the page of each row opened in Chromium; the short form opens each kind of page once.
+hostile: .venv/dev.stamp
+	@HOSTILE=full $(BIN)/python -m pytest tests/browser/test_hostile_texts.py $(ARGS)
 
 # The pictures in docs/: the browser's walk through an outage, kept.
 screenshots: .venv/dev.stamp

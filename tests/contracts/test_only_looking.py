@@ -1,9 +1,5 @@
 """A GET only looks (S03): a superuser follows every link of the console, and no table changes."""
 
-import re
-from html import unescape
-from urllib.parse import urldefrag, urljoin, urlsplit
-
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
@@ -12,6 +8,7 @@ from django.test import Client
 
 from apps.actions.verbs import nouns
 from tests.cast import Company
+from tests.contracts.crawling import kind, links
 from tests.contracts.world import populate
 
 pytestmark = pytest.mark.django_db
@@ -32,12 +29,6 @@ def everything() -> dict[str, str]:
     return found
 
 
-def kind(path: str) -> str:
-    """Return what kind of page an address is of: without ids, with a query or without, whatever it asks for."""
-    page, question, _query = path.partition("?")
-    return re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}|\d+", "*", page) + question
-
-
 def crawl(client: Client) -> dict[str, int]:
     """Follow every link from the home page; return the addresses and what each answered."""
     seen: dict[str, int] = {}
@@ -52,12 +43,6 @@ def crawl(client: Client) -> dict[str, int]:
         seen[path] = answer.status_code
         left += links(path, answer.content.decode(errors="replace") if not answer.streaming else "")
     return seen
-
-
-def links(path: str, page: str) -> list[str]:
-    """Return the addresses of ours that a page leads to, those that it asks for by itself among them."""
-    found = (urljoin(path, unescape(href)) for href in re.findall(r'(?:href|hx-get)="([^"]+)"', page))
-    return [urldefrag(href)[0] for href in found if not urlsplit(href).netloc and href.startswith("/admin/")]
 
 
 def test_following_every_link_changes_nothing(company: Company) -> None:
