@@ -1,8 +1,9 @@
 """The demo company's own things: services that the simulator plays, queues, people and a key."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
-from secrets import token_urlsafe
+from secrets import token_bytes, token_urlsafe
 from typing import Any
 
 from django.conf import settings
@@ -12,11 +13,14 @@ from django.utils.translation import gettext_lazy
 
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Service
+from apps.integrations.proofs import MARK
 from apps.jobs.models import Queue
 from opsconsole.datafolder import made_once
 from opsconsole.demo import far_end
 
 CRM, ERP, MESSAGES = "piperun", "erp", "messages"
+PARTNER, PARTNER_SECRET = "partner", "PARTNER_WEBHOOK_SECRET"
+"""The one that signs what it sends, by Standard Webhooks, and the name of its secret."""
 ALIASES = {CRM: ["crm"], MESSAGES: ["whatsapp"]}
 """By these names runbook 1 knows them."""
 INTERNAL = {
@@ -56,6 +60,7 @@ def found() -> Company:
     """Make the company, with nothing done yet."""
     for name, service in {"PIPERUN_API_TOKEN": CRM, "ERP_API_TOKEN": ERP}.items():
         _put(settings.DATA_DIR / "credentials" / name, far_end.token(service))
+    _put(settings.DATA_DIR / "credentials" / PARTNER_SECRET, MARK + b64encode(token_bytes(32)).decode())
     far_end.conditions(ERP, checks_token=True)
     _person("bia", "Viewer")
     _make_key()

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 
 from apps.integrations.models import Endpoint, EventSource
 from apps.integrations.models.event import Scheme
-from opsconsole.demo.company import Company
+from opsconsole.demo.company import PARTNER, PARTNER_SECRET, Company
 
 ORIGINS = "lookup(`{\"site\": 1, \"fair\": 2}`, data.origin) || `1`"  # fmt: skip
 STAGES = "lookup(`{\"hot\": 11, \"cold\": 10}`, data.interest) || `10`"  # fmt: skip
@@ -31,10 +31,16 @@ TALK: dict[str, Any] = {
     "text": {"from": "trim(data.text)"},
     "deal_id": {"from": "to_number(data.deal_id)"},
 }
+REFERRAL: dict[str, Any] = {
+    "name": {"from": "trim(data.name)"},
+    "phone": {"from": "data.phone && digits(data.phone)", "optional": True},
+}
 
 
 def make(company: Company) -> None:
     """Make the sources and the endpoints, each with the first version of its mapping."""
+    secret = {"current": PARTNER_SECRET}
+    EventSource.objects.create(slug=PARTNER, name=_("A partner"), scheme=Scheme.STANDARD, credentials=secret)
     for slug, name in {"site": _("The website"), "checkout": _("The checkout"), "talks": _("Conversations")}.items():
         EventSource.objects.get_or_create(slug=slug, defaults={"name": name, "scheme": Scheme.KEY})
     crm, erp = {"service": company.crm, "queue": company.crm_queue}, {"service": company.erp, "queue": company.billing}
@@ -45,6 +51,8 @@ def make(company: Company) -> None:
     _make(
         "checkout", "order.paid", "http.post", ORDER, slug="paid-orders", name=_("Paid orders become invoices"), **erp
     )
+    referred = {"slug": "partner-referrals", "name": _("Referrals of the partner become persons")}
+    _make(PARTNER, "referral.*", "person.create", REFERRAL, **referred, **crm)
     noted = {"slug": "talk-notes", "name": _("What was said becomes a note"), "condition": "data.deal_id"}
     _make("talks", "talk.noted", "note.create", TALK, **noted, **crm)
 

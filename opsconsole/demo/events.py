@@ -4,12 +4,15 @@ import datetime as dt
 from random import Random
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F
 
 from apps.actions.models import new_id
 from apps.integrations import bodies, inbox, processing
+from apps.integrations.credentials import credential
 from apps.integrations.models import EventSource, IntegrationEvent
-from opsconsole.demo import wares
+from opsconsole.demo import far_end, wares
+from opsconsole.demo.company import PARTNER, PARTNER_SECRET
 from opsconsole.demo.history import moments_of_a_day
 from opsconsole.demo.past import id_at
 
@@ -21,6 +24,7 @@ KINDS: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("talks", "talk.noted", {"text": "Good morning!"}),
 )
 SECONDS_OF_WORK = 60.0
+REFERRALS = 6
 
 
 def make_day(now: dt.datetime, random: Random) -> None:
@@ -40,6 +44,21 @@ def tell_of_a_lead(random: Random) -> None:
     inbox.take_in(
         [_told(source, "lead.created", lead, id=number, event_id=str(number), subject=f"lead-{number.hex[-5:]}")]
     )
+
+
+def tell_of_referrals() -> bool:
+    """Let the partner tell of persons, signed and through its door, in a form that nobody announced: the mapping finds no name.
+
+    Once; returns whether that has been done.
+    """
+    if IntegrationEvent.objects.filter(source__slug=PARTNER).exists():
+        return True
+    told = {"source": PARTNER, "event_type": "referral.created", "count": REFERRALS, "subjects": REFERRALS}
+    signed = {"scheme": "standard", "secret": credential(PARTNER_SECRET).value}
+    door = f"http://127.0.0.1:{settings.PORT}/webhook/{PARTNER}"
+    new_form = {"full_name": "Ana Lima", "mobile": "(11) 91234-9999"}
+    answer = far_end.ask("POST", "events", {**told, **signed, "url": door, "data": new_form})
+    return bool(answer["accepted"])
 
 
 def _event(sources: dict[str, EventSource], number: int, at: dt.datetime, random: Random) -> IntegrationEvent:

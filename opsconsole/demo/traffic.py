@@ -16,9 +16,9 @@ from apps.integrations.tasks import process_events
 from apps.operations.intake import Wanted, submit
 from apps.operations.models import PendingOperation
 from apps.operations.tasks import drain
-from opsconsole.demo import wares
+from opsconsole.demo import far_end, wares
 from opsconsole.demo.company import CRM, MESSAGES, played
-from opsconsole.demo.events import tell_of_a_lead
+from opsconsole.demo.events import tell_of_a_lead, tell_of_referrals
 from opsconsole.demo.history import busy
 
 log = logging.getLogger(__name__)
@@ -30,12 +30,13 @@ PATIENCE_SECONDS = 3.0
 
 def keep_busy(stopped: threading.Event) -> None:
     """Hand in work until it is stopped. A database that is away is waited for, a real CRM gets nothing."""
-    random = Random()  # noqa: S311 # of a play
+    random, referred = Random(), False  # noqa: S311 # of a play
     while not stopped.wait(random.expovariate(MOST)):
         try:
             if may_work() and random.random() < _share_of_most():
+                referred = referred or tell_of_referrals()
                 tell_or_hand_in(random)
-        except (Error, Refused) as error:
+        except (Error, Refused, far_end.Away) as error:
             log.warning("Nothing could be handed in: %s", error)
             connection.close()
             stopped.wait(PATIENCE_SECONDS)

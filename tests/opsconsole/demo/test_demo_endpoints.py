@@ -38,6 +38,7 @@ class Told:
             ORDER,
             {"customer": "Padaria", "items": [{"name": "Solar", "price": 10}], "due_days": 30},
         ),
+        ("partner", "referral.created", {"name": "Ana", "phone": "(11) 91"}, {"name": "Ana", "phone": "1191"}),
         ("talks", "talk.noted", {"text": "Hi", "deal_id": "12"}, {"text": "Hi", "deal_id": 12}),
     ],
 )
