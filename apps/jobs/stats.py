@@ -64,16 +64,13 @@ class Day:
 
 
 def day_of(jobs: Collection[Job], since: dt.datetime) -> Day:
-    """Count the runs of some jobs, in one query over those of two days and those under way."""
-    status, keys = JobRun.Status, [job.pk for job in jobs]
-    lately = Q(created_at__gte=since - DAY) | Q(status__in=JobRun.UNDER_WAY)
-    found = JobRun.objects.filter(lately, job__in=keys).aggregate(
-        queued=Count("pk", filter=Q(status=status.QUEUED)),
-        running=Count("pk", filter=Q(status=status.RUNNING)),
+    """Count the runs of some jobs: three queries, each out of an index of its own (in one they would scan the table)."""
+    status, runs = JobRun.Status, JobRun.objects.filter(job__in=[job.pk for job in jobs])
+    ended = runs.filter(created_at__gte=since - DAY).aggregate(
         completed=Count("pk", filter=Q(status=status.SUCCEEDED, finished_at__gte=since)),
         failed=Count("pk", filter=Q(status=status.FAILED, archived_at=None, failed_at__gte=since)),
     )
-    return Day(**found)
+    return Day(runs.filter(status=status.QUEUED).count(), runs.filter(status=status.RUNNING).count(), **ended)
 
 
 def failures_since(jobs: Collection[Job], since: dt.datetime) -> dict[UUID, int]:
