@@ -20,7 +20,7 @@ from apps.actions.models import ActionRun
 from apps.actions.running import database_now
 from apps.deadletters.models import DeadLetter
 from apps.integrations import counting
-from apps.integrations.models import CircuitBreaker, Endpoint, Service
+from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, Service
 from apps.jobs import stats as job_stats
 from apps.jobs.backlog import backlogs
 from apps.jobs.models import Heartbeat, Job, JobRun, Queue, Tenant
@@ -186,7 +186,7 @@ def lanes() -> list[Metric]:
             gauge("paused", "What people hold, by its kind.", ["kind"]),
             {
                 str(model._meta.model_name): model._default_manager.filter(status="paused").count()
-                for model in (Queue, Tenant, Service, Endpoint)
+                for model in (Queue, Tenant, Job, Service, Endpoint, EventSource)
             },
         ),
     ]
