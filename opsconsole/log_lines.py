@@ -192,7 +192,9 @@ def configuration(production: bool, kept: Mapping[str, str]) -> dict[str, Any]:
         "handlers": handlers,
         "root": {"level": "WARNING", "handlers": list(handlers)},
         "loggers": {
-            **{name: {"level": "INFO"} for name in ("apps", "opsconsole", "celery", "gunicorn", "django_structlog")},
+            **{name: {"level": "INFO"} for name in ("apps", "opsconsole", "celery", "django_structlog")},
+            # A wake-up says nothing: the rows do. gunicorn keeps its own, for whatever is named here loses its handlers.
+            **{name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")},
             "django": {"level": "WARNING", "handlers": []},
             # The middleware says what became of a request, and what it met.
             "django.request": {"level": "CRITICAL"},

@@ -202,6 +202,7 @@ _ENDED = Q(status__in=["finished", "cancelled"])
 _FAILED_STAY = _("Failed ones stay until they are settled or archived.")
 
 KEPT = (
+    Kept("log-lines", _("Lines of the log"), "jobs.LogLine", "at", 30, "S4-77", parted=True),
     Kept(
         "processed-events",
         _("Processed events"),

@@ -25,6 +25,7 @@ from apps.integrations.models import (
 from apps.jobs import execution, retention
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, TableSize
 from apps.operations.models import EditRule, PendingOperation
+from tests.jobs.lines import said
 
 
 def ago(days: float) -> dt.datetime:
@@ -91,6 +92,7 @@ def refusal(days: float) -> AccessRefusal:
 
 
 ROWS: dict[str, Callable[[float], Any]] = {
+    "log-lines": lambda days: said(at=ago(days)),
     "processed-events": event,
     "archived-events": lambda days: event(days, "failed", archived_at=ago(days)),
     "completed-operations": operation,

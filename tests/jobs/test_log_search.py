@@ -2,11 +2,13 @@ import datetime as dt
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
 from uuid6 import uuid7
 
 from apps.actions.verbs import UnknownFilter
 from apps.jobs.log_search import matching, older_than, patterns
 from apps.jobs.phones import digest
+from tests.jobs.aged import purge
 from tests.jobs.lines import said
 
 pytestmark = pytest.mark.django_db
@@ -123,3 +125,19 @@ def test_a_page_looks_only_at_the_parts_it_needs() -> None:
     key = UUID(int=uuid7().int)
     plan = older_than(matching({"hours": "2"}), key).explain()
     assert plan.count("jobs_logline_2") <= 2
+
+
+def test_lines_of_the_log_leave_by_the_day() -> None:
+    for days in (40, 31.5, 1):
+        said(f"{days}", at=dt.datetime.now(dt.UTC) - dt.timedelta(days=days))
+    midnight = (dt.datetime.now(dt.UTC) - dt.timedelta(days=33)).date()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE TABLE jobs_logline_past PARTITION OF jobs_logline"
+            f" FOR VALUES FROM ('{midnight}') TO ('{midnight + dt.timedelta(days=1)}')"
+        )
+    within = dt.datetime.combine(midnight, dt.time(12), dt.UTC)
+    said("of the old part", at=within)
+    purge("log-lines")
+    assert texts() == ["1"]
+    assert "jobs_logline_past" not in connection.introspection.table_names()

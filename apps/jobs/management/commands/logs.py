@@ -3,7 +3,9 @@ import json
 import time
 from collections.abc import Iterable
 from typing import Any
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.db.models import QuerySet
 from django.utils import timezone
@@ -80,7 +82,7 @@ class Command(BaseCommand):
                 "pattern": each.pattern,
                 "text": each.text,
             }
-            last = timezone.localtime(each.last_at)
+            last = _local(each.last_at)
             readable = f"{each.count:>8}  {each.level_word:8}  {last:%Y-%m-%d %H:%M:%S}  {each.text}"
             self.stdout.write(json.dumps(told, default=str, ensure_ascii=False) if as_json else readable)
 
@@ -100,6 +102,11 @@ HELP = {
 
 def _lately(rows: QuerySet[LogLine]) -> QuerySet[LogLine]:
     return newer_than(rows, database_now() - LATE)
+
+
+def _local(moment: dt.datetime) -> dt.datetime:
+    """Return a moment as the operators' clocks show it."""
+    return timezone.localtime(moment, ZoneInfo(settings.OPS_TIME_ZONE))
 
 
 def _as_json(line: LogLine) -> str:
@@ -133,7 +140,5 @@ def _readable(line: LogLine) -> str:
         f"{line.kind.rpartition('.')[2]} {short(line.object_id)}" if line.object_id else "",
     ]
     told = " ".join(f"[{word}]" for word in beside if word)
-    head = (
-        f"{timezone.localtime(line.at):%Y-%m-%d %H:%M:%S} {LogLine.Level(line.level).name:8}{line.logger}: {line.text}"
-    )
+    head = f"{_local(line.at):%Y-%m-%d %H:%M:%S} {LogLine.Level(line.level).name:8}{line.logger}: {line.text}"
     return "\n".join(filter(None, [f"{head} {told}".rstrip(), line.traceback]))
