@@ -25,7 +25,7 @@ from apps.actions.models import ActionRun, last_actors
 from apps.actions.verbs import Acted, nouns
 from apps.deadletters.models import FailureFamily
 from apps.integrations.models import CircuitBreaker
-from apps.jobs.models import Pausable
+from apps.jobs.models import Pausable, RetentionPolicy
 
 Told = dict[str, Any]
 COUNTED_UP_TO = 99
@@ -69,6 +69,12 @@ OTHERS = (
         Q(status=FailureFamily.Status.IGNORED) & (Q(ignored_until=None) | Q(ignored_until__gt=Now())),
         *("updated_at", "ignored_until", "note", "acknowledge"),
         by=["ignore"],
+    ),
+    Holding(
+        RetentionPolicy,
+        Q(held_at__isnull=False),
+        *("held_at", "held_until", "held_reason", "release"),
+        by=["hold"],
     ),
     Holding(
         ActionRun,
@@ -117,7 +123,7 @@ def _numbered(found: list[Holding]) -> Iterable[int]:
 def things(request: HttpRequest, back: str) -> list[Told]:
     """Return what is left so, the longest first, each with its button; a noun of which nothing is held is not read."""
     found = [(each, row) for each, number in _counted(request) if number for row in _read(each)]
-    who = last_actors([row.pk for _each, row in found], ["pause", "force_open", "ignore"])
+    who = last_actors([row.pk for _each, row in found], {verb for each, _row in found for verb in each.by})
     told = [_told(request, each, row, who.get(row.pk, ""), back) for each, row in found]
     return sorted(told, key=lambda thing: cast("dt.datetime", thing["since"]))
 

@@ -12,7 +12,7 @@ from apps.actions.running import database_now
 from apps.actions.verbs import Refused
 from apps.jobs.lanes import Standing, standings
 from apps.jobs.models import Process, Queue
-from apps.jobs.models.process import live
+from apps.jobs.models.process import draining, live
 from apps.jobs.processes import Told, told
 from opsconsole import celery
 
@@ -41,9 +41,8 @@ class Situation:
 
     @cached_property
     def word(self) -> str:
-        """Whether work is carried: running, paused (every queue is), or inactive (no worker lives)."""
-        carried = [row for row, each in self if row.kind == Process.Kind.WORKER and not each.silent]
-        if not carried:
+        """Whether work is carried: running, paused (every queue is), or inactive (no worker that drains them lives)."""
+        if not any(row.drains and not each.silent for row, each in self):
             return "inactive"
         held = [lane.queue.status == Queue.Status.PAUSED for lane in self.lanes]
         return "paused" if held and all(held) else "running"
@@ -112,7 +111,7 @@ def restart(rows: Sequence[Process], patience_seconds: float, say: Callable[[str
 
 def scale(wanted: int, patience_seconds: float, say: Callable[[str], object]) -> list[str]:
     """Let each worker carry so much at once; return what was not reached, in sentences."""
-    nodes = [row.node for row in live(Process.Kind.WORKER)]
+    nodes = [row.node for row in draining()]
     if not nodes:
         raise Refused(_("No worker runs. Start one first: docker compose up -d worker."))
     sizes = _by_broker(partial(celery.pool_sizes, nodes))
@@ -158,5 +157,5 @@ def _by_broker(ask: Callable[[], Any]) -> Any:
 
 def reach() -> tuple[int, int]:
     """Return how much all live workers carry at once, and how many workers the queues together let in."""
-    carried = sum(row.concurrency or 0 for row in live(Process.Kind.WORKER))
+    carried = sum(row.concurrency or 0 for row in draining())
     return carried, sum(Queue.objects.values_list("concurrency", flat=True))

@@ -27,17 +27,17 @@ class Advice:
 
 
 def advice(standing: Standing) -> list[Advice]:
-    """Say what to do about a queue, the gravest first; nothing where it does not grow."""
+    """Say what to do about a queue, what holds it up first; nothing where it does not grow."""
     queue = standing.queue
     if not standing.grows:
         return []
     if queue.status == Queue.Status.PAUSED:
         return [Advice("warning", _("It is paused: work is taken in and waits. Resume it once the reason is gone."))]
     processes = Processes(standing)
-    if not processes.live("worker"):
+    if not processes.draining():
         return processes.missing()
     tell: Callable[[Standing], list[Advice]] = import_string(BOTTLENECKS)
-    return [*processes.silent(), *processes.tickless(), *tell(standing), *processes.busy()]
+    return [*processes.tickless(), *tell(standing), *processes.busy(), *processes.silent()]
 
 
 class Processes:
@@ -50,6 +50,10 @@ class Processes:
     def live(self, *kinds: str) -> list[Process]:
         """Return those of some kinds that live."""
         return [row for row in self.rows if row.kind in kinds and not row.silent_at(self.standing.now)]
+
+    def draining(self) -> list[Process]:
+        """Return the live workers that take from queues."""
+        return [row for row in self.live("worker") if row.drains]
 
     def missing(self) -> list[Advice]:
         """Say that nobody takes work."""
@@ -69,7 +73,7 @@ class Processes:
         return [
             Advice("warning", words % {"worker": row, "age": timesince(row.beat_at, now)}, _page(), _("Workers"))
             for row in self.rows
-            if row.kind == Process.Kind.WORKER and row.silent_at(now)
+            if row.drains and row.silent_at(now)
         ]
 
     def tickless(self) -> list[Advice]:
@@ -84,7 +88,7 @@ class Processes:
 
     def busy(self) -> list[Advice]:
         """Say that every process of the workers has work in its hands."""
-        workers = self.live("worker")
+        workers = self.draining()
         pools = [name for row in workers for name in row.holders[1:]]
         if not pools or len(at_work(pools)) < len(pools):
             return []

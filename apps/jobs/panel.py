@@ -38,7 +38,7 @@ def drain_words(standing: Standing) -> str:
     if standing.queue.status == Queue.Status.PAUSED:
         return _("paused")
     seconds = standing.drained_in_seconds
-    return _("not at this pace") if seconds is None else span_words(seconds)
+    return _("never") if seconds is None else span_words(seconds)
 
 
 def rate_words(rate: float) -> str:
@@ -96,7 +96,7 @@ def _tiles(standing: Standing) -> list[Told]:
         },
         _tile(_("In per minute"), rate_words(lane.came)),
         _tile(_("Out per minute"), rate_words(lane.went)),
-        _tile(_("All out in"), drain_words(standing)),
+        _tile(_("All out in"), drain_words(standing)) | {"threshold": _("at this pace") if standing.waiting else ""},
         _tile(_("Workers at it"), places_words(standing)),
     ]
 

@@ -21,6 +21,7 @@ from apps.operations.models import Attempt
 from tests.cast import ROOT, Company
 from tests.contracts.world import one
 
+DRAINS = ["drains"]
 HELD = {"reason": "they moved"}
 
 
@@ -37,7 +38,9 @@ def growing(empty_company: Company) -> Company:
     empty_company.crm.refresh_from_db()
     empty_company.operations_of(3)
     for kind in ("worker", "ticker", "beat"):
-        Process.objects.create(name=f"vm:{kind}", kind=kind, node=f"{kind}@vm", holders=[f"vm:{kind}", f"vm:{kind}1"])
+        Process.objects.create(
+            name=f"vm:{kind}", kind=kind, node=f"{kind}@vm", holders=[f"vm:{kind}", f"vm:{kind}1"], queues=DRAINS
+        )
     return empty_company
 
 
@@ -57,7 +60,7 @@ def called(service: Service, milliseconds: int, company: Company) -> None:
 def test_the_page_shows_the_numbers(page: Client, growing: Company) -> None:
     panel = page.get(address(growing.crm)).context["panel"]
     tiles = {tile["label"]: tile["words"] if "words" in tile else tile["value"] for tile in panel["tiles"]}
-    assert (tiles["Waiting"], tiles["All out in"], tiles["Workers at it"]) == (3, "not at this pace", "0 of 2")
+    assert (tiles["Waiting"], tiles["All out in"], tiles["Workers at it"]) == (3, "never", "0 of 2")
     assert "It grows: more than 2 wait" in panel["standing"]
 
 
@@ -99,6 +102,11 @@ def test_without_workers_it_says_how_to_start_one(growing: Company) -> None:
     assert "docker compose up -d worker" in words
 
 
+def test_a_worker_that_only_carries_jobs_drains_no_queue(growing: Company) -> None:
+    Process.objects.filter(kind="worker").update(queues=["jobs"])
+    assert "No worker runs" in told(growing.crm)[0]
+
+
 def test_workers_that_fell_silent_are_named(growing: Company) -> None:
     Process.objects.filter(kind="worker").update(beat_at=Now() - dt.timedelta(minutes=3))
     first, second = told(growing.crm)
@@ -107,8 +115,10 @@ def test_workers_that_fell_silent_are_named(growing: Company) -> None:
 
 
 def test_one_silent_worker_beside_a_live_one_is_named(growing: Company) -> None:
-    Process.objects.create(name="vm:9", kind="worker", node="other@vm", beat_at=Now() - dt.timedelta(minutes=3))
-    assert "other@vm has been silent" in told(growing.crm)[0]
+    Process.objects.create(
+        name="vm:9", kind="worker", node="other@vm", queues=DRAINS, beat_at=Now() - dt.timedelta(minutes=3)
+    )
+    assert "other@vm has been silent" in told(growing.crm)[-1]
 
 
 def test_a_missing_tick_is_told(growing: Company) -> None:

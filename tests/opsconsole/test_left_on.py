@@ -21,7 +21,7 @@ from apps.integrations import probing
 from apps.integrations import tasks as integrations
 from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, Service
 from apps.jobs import tasks as jobs
-from apps.jobs.models import Job, Pausable, Queue, Tenant
+from apps.jobs.models import Job, Pausable, Queue, RetentionPolicy, Tenant
 from opsconsole.left_on import COUNTED_UP_TO
 from tests.cast import ROOT, Company
 from tests.contracts.world import one
@@ -62,16 +62,18 @@ def held(company: Company) -> dict[str, Any]:
         run(type(row).pause, one(type(row), row), ROOT, given=WHY)
     run(CircuitBreaker.force_open, one(CircuitBreaker, company.piperun.breaker), ROOT, given=WHY)
     run(FailureFamily.ignore, one(FailureFamily, family), ROOT)
+    policy = RetentionPolicy.objects.order_by("pk")[0]
+    run(RetentionPolicy.hold, one(RetentionPolicy, policy), ROOT, given=WHY)
     run(ActionRun.pause, one(ActionRun, record), ROOT, given={"note": "wait for the books"})
-    return {str(row): row for row in [*paused, company.piperun.breaker, family, record]}
+    return {str(row): row for row in [*paused, company.piperun.breaker, family, policy, record]}
 
 
 def test_everything_that_is_held_is_listed_with_its_button(page: Client, held: dict[str, Any]) -> None:
     found = things(page)
-    assert len(found) == len(held) == 9
+    assert len(found) == len(held) == 10
     assert {str(thing["who"]) for thing in found.values()} == {"root"}
     assert {str(verb["label"]) for thing in found.values() for verb in thing["verbs"]} == {
-        *("Resume", "Reset", "Acknowledge")
+        *("Resume", "Reset", "Acknowledge", "Release")
     }
 
 
@@ -115,7 +117,7 @@ def test_the_moving_part_answers_alone(page: Client, held: dict[str, Any]) -> No
 def test_a_viewer_sees_it_without_buttons(client: Client, bia: User, held: dict[str, Any]) -> None:
     client.force_login(bia)
     found = things(client)
-    assert len(found) == 9
+    assert len(found) == 10
     assert [thing["verbs"] for thing in found.values() if thing["verbs"]] == []
 
 
@@ -132,7 +134,7 @@ def test_who_may_see_nothing_is_shown_nothing(client: Client, caio: User, held: 
     "path", ["/admin/", "/admin/dashboard/", "/admin/jobs/queue/", "/admin/password_change/", PAGE]
 )
 def test_every_page_carries_the_badge(page: Client, held: dict[str, Any], path: str) -> None:
-    assert "9 on hold" in page.get(path).content.decode()
+    assert "10 on hold" in page.get(path).content.decode()
 
 
 def test_there_is_no_badge_where_nothing_is_held(page: Client, company: Company) -> None:

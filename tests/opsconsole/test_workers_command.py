@@ -20,7 +20,13 @@ SILENT = Now() - dt.timedelta(minutes=1)
 
 
 def process(kind: str = "worker", **columns: Any) -> Process:
-    told = {"name": f"vm:{kind}", "node": f"{kind}@vm", "holders": [f"vm:{kind}"], "concurrency": 2}
+    told = {
+        "name": f"vm:{kind}",
+        "node": f"{kind}@vm",
+        "holders": [f"vm:{kind}"],
+        "concurrency": 2,
+        "queues": ["drains"],
+    }
     return Process.objects.create(kind=kind, **told | columns)
 
 
@@ -66,6 +72,11 @@ def test_every_queue_paused_ends_with_1(company: Company, fleet: list[Process]) 
 def test_no_worker_ends_with_2(company: Company, kinds: tuple[str, ...]) -> None:
     for kind in kinds:
         process(kind)
+    assert status()[0] == 2
+
+
+def test_a_worker_that_only_carries_jobs_is_none(company: Company) -> None:
+    process(queues=["jobs"])
     assert status()[0] == 2
 
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q, QuerySet
@@ -58,6 +59,11 @@ class Process(models.Model):
     def __str__(self) -> str:
         return self.node or self.name
 
+    @property
+    def drains(self) -> bool:
+        """Whether it carries what waits in queues; other workers have jobs or the tick for themselves."""
+        return self.kind == self.Kind.WORKER and settings.CELERY_TASK_DEFAULT_QUEUE in self.queues
+
     def silent_at(self, moment: dt.datetime) -> bool:
         """Say whether it had been silent for three intervals at a moment of the database's clock."""
         return moment - self.beat_at > SILENT_AFTER
@@ -71,3 +77,8 @@ def live(*kinds: str) -> QuerySet[Process]:
     """Return the processes that live, of some kinds or of all."""
     rows = Process.objects.filter(LIVE)
     return rows.filter(kind__in=kinds) if kinds else rows
+
+
+def draining() -> list[Process]:
+    """Return the live workers that carry what waits in queues."""
+    return [row for row in live(Process.Kind.WORKER) if row.drains]
