@@ -39,6 +39,9 @@ from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
 from apps.jobs.schemas import JobRow, JobRunRow, QueueRow, RetentionPolicyRow, TenantRow
 from apps.operations.api import router as operations
 from apps.operations.models import PendingOperation
+from apps.syncs.api import router as syncs
+from apps.syncs.models import Customer, Order, Product, RejectedRecord, Sync
+from apps.syncs.schemas import CustomerRow, OrderRow, ProductRow, RejectedRecordDetail, RejectedRecordRow
 from opsconsole import health, openapi, strict
 from opsconsole.aliases import speaks_of_error
 from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
@@ -151,6 +154,11 @@ NOUNS: dict[type[Acted], type[Schema] | Router] = {
     Tenant: TenantRow,
     RetentionPolicy: RetentionPolicyRow,
     Service: ServiceRow,
+    Sync: syncs,
+    RejectedRecord: routes(RejectedRecord, RejectedRecordRow, detail=RejectedRecordDetail),
+    Customer: routes(Customer, CustomerRow, detail=CustomerRow),
+    Product: routes(Product, ProductRow, detail=ProductRow),
+    Order: routes(Order, OrderRow, detail=OrderRow),
     CircuitBreaker: circuit_breakers,
     Endpoint: routes(Endpoint, EndpointRow, detail=EndpointDetail),
     ApiKey: ApiKeyRow,

@@ -92,6 +92,7 @@ INSTALLED_APPS = [
     "apps.jobs",
     "apps.integrations",
     "apps.operations",
+    "apps.syncs",
 ]
 MIDDLEWARE = [
     "opsconsole.middleware.measured",

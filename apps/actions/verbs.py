@@ -272,6 +272,9 @@ class Acted(models.Model):
     policy: ClassVar[bool] = False
     """Whether its columns are policy that staff change in a form: supervisors begin with Django's own permission for it."""
 
+    looked_at: ClassVar[bool] = False
+    """Whether people only look at its rows: it has no verbs and no states, and a list, pages and an API all the same."""
+
     leads: ClassVar[str] = ""
     """The dotted path of a function `(verb, rows) -> list[Lead]`, for a noun whose rows follow other rows: the verb then
     runs on those, and what they refuse is refused here in the same sentence."""
@@ -315,6 +318,11 @@ def moves_of(model: type[models.Model]) -> dict[str, Move]:
 def nouns() -> list[type[Acted]]:
     """Return the models that have verbs, in the order of the installed apps."""
     return [model for model in apps.get_models() if issubclass(model, Acted) and verbs_of(model)]
+
+
+def looked_at() -> list[type[Acted]]:
+    """Return the models whose rows people only look at, in the order of the installed apps."""
+    return [model for model in apps.get_models() if issubclass(model, Acted) and model.looked_at]
 
 
 def kind_of(model: type[models.Model]) -> str:

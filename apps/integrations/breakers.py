@@ -12,13 +12,18 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from apps.actions.running import database_now, step
+from apps.deadletters.failures import FailureClass
+from apps.integrations import limits
 from apps.integrations.models import CircuitBreaker, Service
 from apps.integrations.models.service import RAMP
+from apps.integrations.outcome import Outcome
 
 PROBE_LEASE = dt.timedelta(seconds=12)
 """A probe ends within eight seconds and the finding of a name; one that never came back frees the breaker."""
 REFUSED_WAIT = 300
 """Seconds between probes while our credential is refused: nothing but a rotation helps."""
+SPENT_WAIT, DOWN_WAIT = 3600, 60
+"""Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,19 @@ def trip_service(service: Service, reason: str, wait_seconds: float) -> None:
     """Open a service's breaker at once: its credential is refused, its quota is spent, or it says that it is down."""
     for breaker in CircuitBreaker.objects.filter(service=service, status=CircuitBreaker.Status.CLOSED):
         trip(breaker, reason, wait_seconds)
+
+
+def heed(service: Service, outcome: Outcome) -> None:
+    """Let the whole service wait where an outcome asks for it: it is called too often, refuses us, or says it is down."""
+    match outcome.failure_class:
+        case FailureClass.RATE_LIMITED:
+            limits.hold(service, outcome.retry_after or service.backoff_base_seconds, outcome.message)
+        case FailureClass.CREDENTIAL:
+            trip_service(service, outcome.message, REFUSED_WAIT)
+        case FailureClass.QUOTA:
+            trip_service(service, outcome.message, outcome.retry_after or SPENT_WAIT)
+        case FailureClass.DEPENDENCY_DOWN:
+            trip_service(service, outcome.message, outcome.retry_after or DOWN_WAIT)
 
 
 def _next_wait(breaker: CircuitBreaker) -> int:

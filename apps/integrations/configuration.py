@@ -25,6 +25,7 @@ from apps.integrations.mapping import WrongMapping, rules_of
 from apps.integrations.models import Endpoint, EventSource, MappingVersion, Service
 from apps.integrations.routing import newest_versions
 from apps.integrations.trials import changed, differences
+from apps.jobs.catalogue import pulling
 from apps.jobs.models import Queue, Tenant
 
 MOST = 10_000
@@ -117,10 +118,11 @@ def import_endpoints(text: bytes, actor: Actor, *, dry_run: bool = False) -> lis
     told = _read(text, EndpointsFile)
     _once_each([entry.slug for entry in told.endpoints], "endpoints", "slug")
     with transaction.atomic():
-        known = {
+        known: dict[str, dict[str, Any]] = {
             word: {row.slug: row for row in model._default_manager.all()}
             for word, model in {**NAMED, "source": EventSource}.items()
         }
+        known["source"] |= dict.fromkeys(pulling())
         rows = {row.slug: row for row in Endpoint.objects.select_for_update(of=("self",)).order_by("pk")}
         changes = [_put(place, entry, rows.get(entry.slug), known, actor) for place, entry in enumerate(told.endpoints)]
         transaction.set_rollback(dry_run)

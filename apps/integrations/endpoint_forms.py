@@ -11,6 +11,7 @@ from apps.integrations import bodies
 from apps.integrations.connectors import CONNECTORS, canonical
 from apps.integrations.mapping import WrongMapping, rules_of
 from apps.integrations.models import Endpoint, EventSource
+from apps.jobs.catalogue import pulling
 
 FROM, OPTIONAL, VALUE = "from", "optional", "value"
 KINDS = {
@@ -125,7 +126,7 @@ class EndpointForm(forms.ModelForm[Endpoint]):
             for connector in CONNECTORS.values()
         ]
         self.fields["operation_type"].choices = [("", "---------"), *offered]  # type: ignore[attr-defined] # a ChoiceField
-        sources = sorted({*EventSource.objects.values_list("slug", flat=True), self.instance.source} - {""})
+        sources = sorted({*EventSource.objects.values_list("slug", flat=True), *pulling(), self.instance.source} - {""})
         self.fields["source"].choices = [("", "---------"), *((slug, slug) for slug in sources)]  # type: ignore[attr-defined] # a ChoiceField
         self.newest = None if self.instance._state.adding else self.instance.mapping
         if self.newest:

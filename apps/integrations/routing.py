@@ -105,9 +105,13 @@ def routed(event: Routable) -> list[Routed]:
 
     Raises `MappingFailed` where one of them cannot be made: then none is, and a replay makes no doubles.
     """
-    context = context_of(event)
     endpoints = endpoints_for(event.source.slug, event.event_type)
-    versions = newest_versions(endpoints)
+    return routed_by(endpoints, newest_versions(endpoints), event)
+
+
+def routed_by(endpoints: Iterable[Endpoint], versions: Mapping[Any, MappingVersion], event: Routable) -> list[Routed]:
+    """Do `routed` with the endpoints that take such events, and their mappings: many events alike read them once."""
+    context = context_of(event)
     made = (_routed(endpoint, versions.get(endpoint.pk), context) for endpoint in endpoints)
     return [one for one in made if one is not None]
 

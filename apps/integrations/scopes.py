@@ -10,7 +10,7 @@ from functools import lru_cache
 from django.utils.translation import gettext as _
 
 from apps.actions.selections import closest
-from apps.actions.verbs import Acted, Invalid, Verb, form_verbs_of, nouns, slug_of, verbs_of
+from apps.actions.verbs import Acted, Invalid, Verb, form_verbs_of, looked_at, nouns, slug_of, verbs_of
 
 ANY = "*"
 VIEW, ADD = "view", "add"
@@ -64,8 +64,8 @@ def _check(scope: str) -> None:
 def _permissions(scope: str) -> frozenset[str]:
     """Return the permissions that a scope lets through; none for one that is no longer declared."""
     noun, _colon, action = scope.partition(":")
-    looked_at = [_actions(model)[VIEW] for model in _meant(noun) if action in _verbs(model)]
-    return _named(scope).union(looked_at)
+    seen = [_actions(model)[VIEW] for model in _meant(noun) if action in _verbs(model)]
+    return _named(scope).union(seen)
 
 
 def _named(scope: str) -> frozenset[str]:
@@ -82,7 +82,7 @@ def _meant(noun: str) -> list[type[Acted]]:
 
 @lru_cache(maxsize=1)
 def _nouns() -> dict[str, type[Acted]]:
-    return {slug_of(model): model for model in nouns()}
+    return {slug_of(model): model for model in [*nouns(), *looked_at()]}
 
 
 def _actions(model: type[Acted]) -> dict[str, str]:

@@ -37,6 +37,17 @@ def policy_of(service: Service) -> Policy:
     )
 
 
+def in_clear(service: Service) -> str:
+    """Say that our credentials cross the network unencrypted, where they do; nothing on this machine."""
+    url = urlsplit(service.base_url)
+    if url.scheme != "http" or not service.credentials or (url.hostname or "").startswith(("127.", "localhost")):
+        return ""
+    words = _(
+        "%(service)s is called over clear HTTP: whoever is on the way reads our password. Ask for HTTPS or a tunnel."
+    )
+    return words % {"service": service.slug}
+
+
 def unusable(error: Exception) -> str:
     """Say that a service's row names a connector, a network or a port that there is not."""
     return _("The settings of the service cannot be used: %s. Correct them, then reset its breaker.") % error

@@ -96,6 +96,9 @@ class JobKind:
         )
 
 
+PULL = "apps.syncs.pulling.pull"
+"""What every job runs that reads from another system."""
+
 JOBS: tuple[JobKind, ...] = (
     JobKind(
         "cleanup",
@@ -153,6 +156,46 @@ JOBS: tuple[JobKind, ...] = (
         progress="kinds",
         twin="grep ALERT /var/log/etl/etl-service.log | awk '{print $4}' | sort | uniq -c",
     ),
+    JobKind(
+        "erp-sync",
+        _("Read customers, products and orders out of each tenant's ERP"),
+        PULL,
+        # Once a night, as runbook 3 has it; each run is an increment, so staff may let it come as often as they like.
+        cron="0 3 * * *",
+        per_tenant=True,
+        tenants="apps.syncs.catalogue.tenants_of_erp",
+        timeout_seconds=4 * 3600,
+        progress="read",
+    ),
+    JobKind(
+        "sync-crm-operacao",
+        _("Pass on what changed in the CRM to operations"),
+        PULL,
+        cron="5 * * * *",
+        progress="read",
+        twin="php artisan schedule:run --job=sync-crm-operacao",
+    ),
+    JobKind(
+        "sync-operacao-financeiro",
+        _("Pass on what changed in operations to finance"),
+        PULL,
+        cron="0 23 * * *",
+        progress="read",
+    ),
+    JobKind(
+        "sync-crm-financeiro",
+        _("Pass on what changed in the CRM to finance"),
+        PULL,
+        cron="0 6,18 * * *",
+        progress="read",
+    ),
+    JobKind(
+        "sync-cuidadores-crm",
+        _("Pass on what changed among the carers to the CRM"),
+        PULL,
+        cron="15 */4 * * *",
+        progress="read",
+    ),
 )
 """Every job there is. `migrate` makes the missing rows and never changes those that are there."""
 
@@ -161,6 +204,11 @@ JOBS: tuple[JobKind, ...] = (
 def kinds() -> dict[str, JobKind]:
     """Return the jobs that this version knows, by slug."""
     return {kind.slug: kind for kind in JOBS}
+
+
+def pulling() -> list[str]:
+    """Return the jobs that read from other systems: of what changed there, endpoints name them as the source."""
+    return sorted(slug for slug, kind in kinds().items() if kind.handler == PULL)
 
 
 @dataclass(frozen=True, slots=True)

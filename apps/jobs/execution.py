@@ -93,15 +93,16 @@ class Work:
         counts: Counter[str] = Counter()
         with transaction.atomic():
             yield counts
-            self._commit(counts)
+            counted = self._commit(counts)
+        self.run.counts = counted
 
-    def _commit(self, counts: Counter[str]) -> None:
+    def _commit(self, counts: Counter[str]) -> dict[str, int]:
         """Write the counts as the last act of a chunk: fenced, and the sign that the run gets on."""
         counted = {word: self.run.counts.get(word, 0) + counts[word] for word in {**self.run.counts, **counts}}
         mine = JobRun.objects.filter(pk=self.run.pk, token=self.run.token, lease_until__gt=Now())
         if not mine.update(counts=counted, crashes=0, lease_until=Now() + leases.LEASE):
             raise Lost
-        transaction.on_commit(lambda: setattr(self.run, "counts", counted))
+        return counted
 
     def _has_had_its_turn(self) -> bool:
         return time.monotonic() - self.began > SLICE_SECONDS and claimable().exists()

@@ -20,7 +20,7 @@ from apps.actions.selections import closest
 from apps.actions.verbs import Invalid, Moved, NotFound, Refused, kind_of
 from apps.deadletters import inbox
 from apps.deadletters.models import DeadLetter
-from apps.jobs.catalogue import JobKind, kinds
+from apps.jobs.catalogue import JobKind, kinds, pulling
 from apps.jobs.models import Job, JobRun, Tenant
 
 SLOTS_AT_MOST = 1000
@@ -139,6 +139,14 @@ def asked_for(moved: Moved) -> None:
     """Queue runs of the jobs that somebody wants run now."""
     for job in moved.rows.order_by("pk"):
         _ask(job, _wanted(job, moved.given.get("tenant", "")), moved.actor_name, {})
+
+
+def synced(moved: Moved) -> None:
+    """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36)."""
+    for job in Job.objects.filter(slug__in=pulling(), status=Job.Status.ACTIVE):
+        kind = kinds()[job.slug]
+        if kind.per_tenant:
+            _ask(job, meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True), moved.actor_name, {})
 
 
 def _ask(job: Job, tenants: Iterable[UUID | None], who: str, given: Mapping[str, Any]) -> list[JobRun]:

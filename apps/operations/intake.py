@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -61,6 +62,19 @@ def submit_many(wanted: Sequence[Wanted], source: str) -> list[PendingOperation]
         raise Invalid(_("Hand in 1 to %(most)s operations at once.") % {"most": AT_ONCE}, code="too_many")
     intake = Intake()
     return _insert([_row_of_many(intake, index, one, source) for index, one in enumerate(wanted)])
+
+
+def submit_keyed(wanted: Mapping[UUID, Wanted], source: str) -> int:
+    """Take in operations under ids that their maker reckons out of what they stand for; one that is there already stays.
+
+    Return how many were handed in.
+    """
+    intake, rows = Intake(), list[PendingOperation]()
+    for key in sorted(wanted):
+        row = intake.row(wanted[key], source)
+        row.pk = key
+        rows.append(row)
+    return len(PendingOperation.objects.bulk_create(rows, ignore_conflicts=True))
 
 
 def submit_routed(event: IntegrationEvent, wanted: Sequence[Routed], anew: bool) -> int:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from apps.actions import leases
 from apps.actions.meters import Count
-from apps.deadletters.failures import COUNTED_BY_BREAKER, NO_ATTEMPT_USED, FailureClass
+from apps.deadletters.failures import COUNTED_BY_BREAKER, NO_ATTEMPT_USED
 from apps.integrations import breakers, limits
 from apps.integrations.breakers import Report
 from apps.integrations.connectors.shape import Connector, Doubles, Site
@@ -32,8 +32,6 @@ TOLD = {
     "fail": (logging.ERROR, "failed and was given up"),
 }
 """The steps that the log tells of: how grave each is, and its word."""
-SPENT_WAIT, DOWN_WAIT = 3600, 60
-"""Seconds before the first probe, where a spent quota or a service that is down names no time itself."""
 OPERATIONS = Count("operation_total", "Operations by what became of a try.", "operation", "status")
 COUNTED = {"complete": "success", "fail": "error", "give_back": "retry"}
 """The words of /metrics for the steps that end a try."""
@@ -168,7 +166,7 @@ def tell_services(ended: list[Ended]) -> None:
         limits.charge(key, sum(max(len(settled.exchanges) - 1, 0) for _held, settled in told))
         breakers.report(key, _report(told))
         for outcome in _waits(told):
-            _hold_service(told[0][0].service.row, outcome)
+            breakers.heed(told[0][0].service.row, outcome)
 
 
 def _report(told: list[Ended]) -> Report:
@@ -186,15 +184,3 @@ def _waits(told: list[Ended]) -> Iterable[Outcome]:
     outcomes = [settled.outcome for _held, settled in told if settled.outcome is not None]
     asked = [outcome for outcome in outcomes if outcome.failure_class in NO_ATTEMPT_USED]
     return {outcome.failure_class: outcome for outcome in sorted(asked, key=lambda one: one.retry_after or 0)}.values()
-
-
-def _hold_service(service: Service, outcome: Outcome) -> None:
-    match outcome.failure_class:
-        case FailureClass.RATE_LIMITED:
-            limits.hold(service, outcome.retry_after or service.backoff_base_seconds, outcome.message)
-        case FailureClass.CREDENTIAL:
-            breakers.trip_service(service, outcome.message, breakers.REFUSED_WAIT)
-        case FailureClass.QUOTA:
-            breakers.trip_service(service, outcome.message, outcome.retry_after or SPENT_WAIT)
-        case FailureClass.DEPENDENCY_DOWN:
-            breakers.trip_service(service, outcome.message, outcome.retry_after or DOWN_WAIT)

@@ -33,6 +33,8 @@ INTERNAL = {
     "documentos": gettext_lazy("Documents and contracts"),
 }
 """The company's own systems, as runbook 1 names them."""
+TENANTS = ("aurora", "brisa", "cedro")
+"""The shops whose ERPs are read, each a service of its own."""
 HURRIED = {"rate_per_second": 10_000, "burst": 10_000}
 """While the past is made."""
 DEMO_PACE = {"rate_per_second": 50, "burst": 50}
@@ -59,8 +61,8 @@ class Company:
 def found() -> Company:
     """Make the company, with nothing done yet."""
     for name, service in {"PIPERUN_API_TOKEN": CRM, "ERP_API_TOKEN": ERP}.items():
-        _put(settings.DATA_DIR / "credentials" / name, far_end.token(service))
-    _put(settings.DATA_DIR / "credentials" / PARTNER_SECRET, MARK + b64encode(token_bytes(32)).decode())
+        keep(settings.DATA_DIR / "credentials" / name, far_end.token(service))
+    keep(settings.DATA_DIR / "credentials" / PARTNER_SECRET, MARK + b64encode(token_bytes(32)).decode())
     far_end.conditions(ERP, checks_token=True)
     _person("bia", "Viewer")
     _make_key()
@@ -95,7 +97,7 @@ def played(slug: str) -> Service | None:
 
 def follow_the_simulator() -> None:
     """Point the services at where the simulator is now; it may have had to take another port."""
-    for slug in (CRM, ERP, MESSAGES, *INTERNAL):
+    for slug in (CRM, ERP, MESSAGES, *INTERNAL, *(f"{ERP}-{tenant}" for tenant in TENANTS)):
         formerly = rf"^http://127\.0\.0\.1:\d+{_path(slug)}$"
         for service in Service.objects.filter(slug=slug, base_url__regex=formerly).exclude(base_url=_address(slug)):
             options = service.options | (_record_url() if slug == CRM else {})
@@ -103,7 +105,7 @@ def follow_the_simulator() -> None:
 
 
 def _crm() -> Service:
-    crm = _service(
+    crm = service_of(
         CRM,
         name=_("Piperun, the CRM"),
         connector="piperun",
@@ -116,15 +118,16 @@ def _crm() -> Service:
 
 
 def _receiver(slug: str, name: str, **columns: Any) -> Service:
-    return _service(slug, name=name, connector="http", options={"honours_key": True}, **columns)
+    return service_of(slug, name=name, connector="http", options={"honours_key": True}, **columns)
 
 
 def _internal(slug: str, name: str) -> Service:
-    options = {"honours_key": True, "path": "api/events", "probe_path": "health"}
-    return _service(slug, name=name, connector="http", options=options)
+    options = {"honours_key": True, "path": "api/events", "probe_path": "health", "changes_path": "api/changes"}
+    return service_of(slug, name=name, connector="http", options=options)
 
 
-def _service(slug: str, **columns: Any) -> Service:
+def service_of(slug: str, **columns: Any) -> Service:
+    """Make a service that the simulator plays."""
     return Service.objects.create(
         slug=slug,
         aliases=ALIASES.get(slug, []),
@@ -142,6 +145,8 @@ def _address(slug: str) -> str:
 def _path(slug: str) -> str:
     if slug in INTERNAL:
         return f"/internal/{slug}"
+    if slug.startswith(f"{ERP}-"):
+        return "/millennium/api/millenium_eco"
     return "/piperun/v1" if slug == CRM else f"/http/{slug}"
 
 
@@ -167,7 +172,8 @@ def _make_key() -> None:
     keys.make(_("demo"), group, plain=plain)
 
 
-def _put(path: Path, secret: str) -> None:
+def keep(path: Path, secret: str) -> None:
+    """Put a secret where the console reads it."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.unlink(missing_ok=True)
     made_once(path, lambda: secret)

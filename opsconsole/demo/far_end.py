@@ -41,9 +41,9 @@ def token(service: str) -> str:
     return rotate(service)
 
 
-def rotate(service: str) -> str:
+def rotate(service: str, tenant: str = "") -> str:
     """Have a service take a new token, which is returned; the old one is dead at once."""
-    return str(ask("POST", "tokens", {"service": service})["token"])
+    return str(ask("POST", "tokens", {"service": service, "tenant": tenant})["token"])
 
 
 def conditions(service: str, **changes: Any) -> None:

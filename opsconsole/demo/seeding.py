@@ -9,7 +9,7 @@ from django.db import transaction
 
 from apps.actions.running import database_now
 from apps.integrations.models import Service
-from opsconsole.demo import company, endpoints, events, failures, history
+from opsconsole.demo import company, endpoints, events, failures, history, syncs
 
 OPERATIONS = 5000
 HOUR = dt.timedelta(hours=1)
@@ -37,6 +37,7 @@ def seed(operations: int = OPERATIONS) -> None:
         failures.refuse_stage(made, _refused_at(stage_lost_at, now, random), random)
         failures.rotate_token(made, token_lost_at, random)
         events.make_day(now, random)
+        syncs.make_night(made, this_morning(now, 3, 0))
         company.slow_down()
 
 

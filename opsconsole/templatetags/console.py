@@ -57,6 +57,7 @@ NAVIGATION: list[list[tuple[str | Promise, str, str]]] = [
         ),
         (gettext_lazy("Jobs"), "admin:jobs_job_changelist", "jobs.view_job"),
         (gettext_lazy("Runs"), "admin:jobs_jobrun_changelist", "jobs.view_jobrun"),
+        (gettext_lazy("Syncs"), "admin:syncs_sync_changelist", "syncs.view_sync"),
         (gettext_lazy("Retention"), "admin:jobs_retentionpolicy_changelist", "jobs.view_retentionpolicy"),
     ],
     [

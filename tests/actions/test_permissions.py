@@ -5,7 +5,7 @@ from django.contrib.auth.models import Group, Permission
 from apps.actions.actors import SYSTEM, Actor, Door
 from apps.actions.permissions import ship_permissions
 from apps.actions.running import run
-from apps.actions.verbs import NotPermitted, nouns, verbs_of
+from apps.actions.verbs import NotPermitted, looked_at, nouns, verbs_of
 from apps.operations.models import PendingOperation
 from tests.cast import Company, ticked
 
@@ -41,7 +41,10 @@ def test_a_supervisor_changes_policy_and_nobody_else_does(db: None) -> None:
 
 
 def test_a_viewer_may_only_look(db: None) -> None:
-    assert codenames("Viewer") == {"read_logs", *(f"view_{model._meta.model_name}" for model in nouns())}
+    assert codenames("Viewer") == {
+        "read_logs",
+        *(f"view_{model._meta.model_name}" for model in [*nouns(), *looked_at()]),
+    }
 
 
 def test_what_staff_took_from_a_group_stays_taken(db: None) -> None:

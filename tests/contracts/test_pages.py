@@ -28,6 +28,11 @@ DATA = [
     "/admin/jobs/process/",
     "/admin/left-on/",
     "/admin/operations/pendingoperation/edit/",
+    "/admin/syncs/customer/",
+    "/admin/syncs/order/",
+    "/admin/syncs/product/",
+    "/admin/syncs/sync/resync/",
+    "/admin/syncs/sync/switchboard/",
     *(reverse(f"admin:{noun}_changelist") for noun in NOUNS),
 ]
 """Pages that show data."""

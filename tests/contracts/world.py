@@ -5,13 +5,14 @@ from typing import Any
 from django.contrib.auth.models import Group
 
 from apps.actions.models import ActionRun
-from apps.actions.running import run
+from apps.actions.running import run, step
 from apps.actions.selections import Selection
 from apps.actions.verbs import Acted, Verb, nouns, verbs_of
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
 from apps.integrations.models import CircuitBreaker, Endpoint, EventSource, IntegrationEvent, Service
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, Tenant
+from apps.syncs.models import RejectedRecord, Sync
 from tests.cast import ROOT, Company
 from tests.integrations.events import event_of
 
@@ -37,6 +38,7 @@ def populate(company: Company) -> None:
     run(RetentionPolicy.hold, one(RetentionPolicy, RetentionPolicy.objects.get(slug="history")), ROOT, given=held)
     _tell_events()
     _run_jobs()
+    _sync(company)
     keys.make("The site", Group.objects.get(name="Viewer"))
     for status in ("queued", "paused"):
         ActionRun.objects.create(
@@ -59,6 +61,22 @@ def _run_jobs() -> None:
         JobRun.objects.create(job=active, status=state)
     put_away = JobRun.objects.create(job=active, status="failed")
     run(JobRun.archive, one(JobRun, put_away), ROOT, given=ARCHIVED)
+
+
+def _sync(company: Company) -> None:
+    """A sync that is paused beside one that is not, and a rejected record in each state, one of them archived."""
+    job, acme = Job.objects.get(slug="erp-sync"), Tenant.objects.get(slug="acme")
+    sync = Sync.objects.create(job=job, tenant=acme, service=company.erp)
+    away = Sync.objects.create(job=job, tenant=Tenant.objects.get(slug="away"), service=company.erp)
+    run(Sync.pause, one(Sync, away), ROOT, given={"reason": "the ERP moves"})
+    for code in ("pending", "failed", "archived"):
+        row = RejectedRecord.objects.create(sync=sync, job=job, tenant=acme, entity="customer", code=code)
+        if code != "pending":
+            why: dict[str, Any] = {"failure_class": "permanent_data", "error_type": "unreadable", "last_error": "x"}
+            why |= {"error_fields": {}, "told": {}, "digest": ""}
+            step(RejectedRecord.reject, RejectedRecord.objects.filter(pk=row.pk), **why)
+    put_away = RejectedRecord.objects.get(code="archived")
+    run(RejectedRecord.archive, one(RejectedRecord, put_away), ROOT, given=ARCHIVED)
 
 
 def _tell_events() -> None:

@@ -147,7 +147,7 @@ def test_endpoints_that_a_file_does_not_name_stay(endpoint: Endpoint, empty_comp
     [
         ({"service": "piperum"}, "endpoints.1.service: there is no service piperum; did you mean piperun?"),
         ({"queue": "crmm"}, "endpoints.1.queue: there is no queue crmm; did you mean crm?"),
-        ({"source": "sight"}, "endpoints.1.source: there is no source sight; there is none yet."),
+        ({"source": "sight"}, "endpoints.1.source: there is no source sight; known: erp-sync,"),
         ({"tenant": "acme"}, "endpoints.1.tenant: there is no tenant acme; "),
         (
             {"operation_type": "deal.craete"},

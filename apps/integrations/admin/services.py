@@ -18,7 +18,7 @@ from apps.integrations.credentials import credential, source_of
 from apps.integrations.forms import ServiceForm
 from apps.integrations.models import CircuitBreaker, Service
 from apps.integrations.panel import panel
-from apps.integrations.sites import missing_credentials
+from apps.integrations.sites import in_clear, missing_credentials
 from apps.jobs.admin import PausedColumns
 from apps.jobs.backlog import backlogs
 
@@ -116,7 +116,7 @@ class ServiceAdmin(PausedColumns, BreakerPages[Service]):
 
     def told(self, request: HttpRequest, row: Service) -> Told:
         missing = " ".join(missing_credentials(row)) if row.connector in CONNECTORS else ""
-        return super().told(request, row) | {"lead": missing}
+        return super().told(request, row) | {"lead": missing or in_clear(row)}
 
     def timeline(self, row: Service) -> list[Told]:
         """Its own history and its breaker's."""

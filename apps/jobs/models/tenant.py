@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id
+from apps.actions.verbs import Verb
 from apps.jobs.models.pausing import Pausable, pausing, resuming
 
 
@@ -23,6 +24,7 @@ class Tenant(Pausable):
     policy = True
     filters = {"status": "status", "slug": "slug"}
     searches = ("slug__icontains", "name__icontains")
+    wakes = "apps.jobs.tasks.work_off"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     slug = models.SlugField(_("short name"), max_length=60, unique=True)
@@ -31,6 +33,12 @@ class Tenant(Pausable):
     created_at = models.DateTimeField(_("created at"), db_default=Now(), editable=False)
     updated_at = models.DateTimeField(_("updated at"), db_default=Now(), editable=False)
 
+    sync = Verb(
+        _("Sync now"),
+        sources=[Status.ACTIVE],
+        then="apps.jobs.scheduling.synced",
+        help=_("Read its data now, off schedule: a run of each job that reads for tenants (runbook 3, section 6)."),
+    )
     pause = pausing(_("Hold this tenant's work: it is still taken in and waits."))
     resume = resuming(_("Carry this tenant's work again."))
 

@@ -11,9 +11,10 @@ from apps.actions.models import ActionRun
 from apps.deadletters.models import DeadLetter
 from apps.integrations import keys
 from apps.integrations.models import ApiKey, CircuitBreaker, Service
-from apps.jobs.models import Queue
+from apps.jobs.models import JobRun, Queue, Tenant
 from apps.operations import confirming
 from apps.operations.models import PendingOperation
+from apps.syncs.models import Customer, RejectedRecord
 from tests.opsconsole.demo.conftest import OPERATIONS
 from tests.simulator_process import Simulator
 
@@ -29,10 +30,10 @@ def test_a_second_making_changes_nothing(seeded: Simulator) -> None:
     assert (rows(), seeded.ask("GET", "state")) == (before, calls)
 
 
-def test_it_has_failures_of_three_causes(seeded: Simulator) -> None:
+def test_its_failures_are_of_these_classes(seeded: Simulator) -> None:
     unresolved = DeadLetter.objects.filter(status="unresolved").order_by()
     found = dict(unresolved.values_list("failure_class").annotate(Count("fingerprint")))
-    assert found == {"permanent_data": 38, "ambiguous": 4, "poison": 1}
+    assert found == {"permanent_data": 39, "ambiguous": 4, "poison": 1, "credential": 1}
 
 
 def test_behind_a_rotated_token_work_waits_and_loses_no_attempt(seeded: Simulator) -> None:
@@ -41,9 +42,16 @@ def test_behind_a_rotated_token_work_waits_and_loses_no_attempt(seeded: Simulato
     assert (waiting, breaker.status, breaker.reason) == (5, "open", "Answered 401: Unauthorized")
 
 
-def test_the_home_page_tells_all_four_causes(as_operator: Client) -> None:
+def test_the_home_page_tells_every_cause(as_operator: Client) -> None:
     home: dict[str, Any] = as_operator.get("/admin/").context["home"]
-    assert [group["count"] for group in home["failures"]] == [5, 38, 4, 1]
+    assert [group["count"] for group in home["failures"]] == [5, 38, 4, 1, 1, 1]
+
+
+def test_two_tenants_were_read_last_night_and_one_was_refused(seeded: Simulator) -> None:
+    runs = dict(JobRun.objects.filter(job__slug="erp-sync").values_list("tenant__slug", "status"))
+    assert runs == {"aurora": "succeeded", "brisa": "succeeded", "cedro": "failed"}
+    assert Customer.objects.count() == 900 + 240 - 1
+    assert RejectedRecord.objects.get().tenant == Tenant.objects.get(slug="brisa")
 
 
 def test_one_queue_is_on_hold_with_a_reason(seeded: Simulator) -> None:
