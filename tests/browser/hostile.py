@@ -138,7 +138,13 @@ def _takes_text(field: Any) -> bool:
     if isinstance(field, models.JSONField):
         return field.name in FREE
     closed = field.choices or field.unique or isinstance(field, models.SlugField) or field.name in KEPT
-    return isinstance(field, models.CharField | models.TextField) and not closed
+    return (
+        isinstance(field, models.CharField | models.TextField) and not closed and _room(field) >= min(map(len, TEXTS))
+    )
+
+
+def _room(field: Any) -> int:
+    return field.max_length or 100_000
 
 
 def _told(field: Any, number: int) -> Any:
@@ -146,8 +152,8 @@ def _told(field: Any, number: int) -> Any:
     texts = [*TEXTS[number % len(TEXTS) :], *TEXTS[: number % len(TEXTS)]]
     if isinstance(field, models.JSONField):
         return dict(zip(texts, texts, strict=True))
-    room = field.max_length or 100_000
-    return "".join(_fitting([text for text in texts if len(text) <= room], room)) or texts[0][:room]
+    room = _room(field)
+    return "".join(_fitting([text for text in texts if len(text) <= room], room))
 
 
 def _fitting(texts: list[str], room: int) -> Iterator[str]:
