@@ -48,14 +48,16 @@ def busy_company(company: Company) -> Company:
     """Work waits, and some of the calls of the last hour failed."""
     Service.objects.filter(pk=company.piperun.pk).update(rate_per_second=10, aliases=["crm"])
     rows = company.operations_of(1240)
-    for number in range(60):
-        Attempt.objects.create(
+    Attempt.objects.bulk_create(
+        Attempt(
             operation=rows[0],
             service=company.piperun,
             at=Now() - dt.timedelta(seconds=number * 7),
             duration_ms=140,
             failure_class="transient" if number % 3 == 0 else "",
         )
+        for number in range(60)
+    )
     complete(company.operations_of(12, service=company.erp))
     site = EventSource.objects.create(slug="site", name="The website")
     for number in range(12):
