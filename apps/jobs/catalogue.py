@@ -55,7 +55,10 @@ class Parted:
     """So many periods after the current one have their part already."""
 
 
-PARTED: tuple[Parted, ...] = (Parted("jobs_logline", "at", "day", ahead=7),)
+PARTED: tuple[Parted, ...] = (
+    Parted("jobs_logline", "at", "day", ahead=7),
+    Parted("operations_attempt", "at", "day", ahead=7),
+)
 """The tables that age by dropping a part. `partitions.parting` makes one in a migration."""
 
 
@@ -251,6 +254,18 @@ _FAILED_STAY = _("Failed ones stay until they are settled or archived.")
 
 KEPT = (
     Kept("log-lines", _("Lines of the log"), "jobs.LogLine", "at", 30, "S4-77", parted=True),
+    Kept(
+        "attempts",
+        _("Attempts"),
+        "operations.Attempt",
+        "at",
+        30,
+        "S4-77",
+        stays=_("Attempts of operations that are not settled stay."),
+        spares="apps.operations.traffic.settled",
+        parted=True,
+        needs_part="apps.operations.traffic.needs_attempts",
+    ),
     Kept(
         "processed-events",
         _("Processed events"),

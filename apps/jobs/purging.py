@@ -28,11 +28,11 @@ from apps.jobs.models.retention import LONGEST_DAYS
 from apps.jobs.partitions import Partition
 from apps.jobs.retention import Walk, aged, catalogue, days_of, going, relations, waits_for
 
-FIRST, SMALLEST, LARGEST = 500, 20, 5_000
+FIRST, SMALLEST, LARGEST = 500, 20, 3_000
 """Rows of a batch: the first, the fewest and the most."""
-SHORT_SECONDS, LONG_SECONDS = 0.15, 0.4
+SHORT_SECONDS, LONG_SECONDS = 0.1, 0.25
 """A batch that took less is followed by a larger one; one that took more by a smaller one."""
-STATEMENT_MS, LOCK_MS = 800, 300
+STATEMENT_MS, LOCK_MS = 500, 200
 """A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
@@ -49,10 +49,10 @@ class Purge:
     policy: RetentionPolicy
     work: Work
     before: datetime
-    size: int = FIRST
     tries: int = 0
 
     def __post_init__(self) -> None:
+        self.size = FIRST
         self.walk = Walk(self.kept, self.before)
         self.rows = aged(self.kept, self.before)
 

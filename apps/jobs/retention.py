@@ -255,8 +255,8 @@ def _oldest(kept: Kept) -> QuerySet[Any]:
 
 def leaving(row: Any) -> dt.datetime | None:
     """Return when retention takes an archived row away; None where it is not archived, or its policy is held."""
-    told = _countdowns().get(row._meta.label)
-    return row.archived_at + told if told and row.archived_at else None
+    told = _countdowns().get(row._meta.label) if row.archived_at else None
+    return row.archived_at + told if told else None
 
 
 _known: dict[str, dt.timedelta] = {}

@@ -449,11 +449,20 @@ class EditRule(models.Model):
 
 
 class Attempt(models.Model):
-    """One call that was made for an operation: when, how long, what came back. Masked and bounded before it is kept."""
+    """One call that was made for an operation: when, how long, what came back. Masked and bounded before it is kept.
+
+    The table is parted by `at` (apps/jobs/partitions.py): attempts leave by the day, whatever becomes of their operation.
+    """
 
     id = models.BigAutoField(primary_key=True)
+    # No constraint: dropping a day of attempts would lock the operations, too, and each call would pay for the check.
     operation = models.ForeignKey(
-        PendingOperation, models.CASCADE, related_name="attempt_set", db_index=False, verbose_name=_("operation")
+        PendingOperation,
+        models.DO_NOTHING,
+        related_name="attempt_set",
+        db_index=False,
+        db_constraint=False,
+        verbose_name=_("operation"),
     )
     # The operation's own, so that a service's calls are counted out of one index.
     service = models.ForeignKey(

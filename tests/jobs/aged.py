@@ -24,7 +24,7 @@ from apps.integrations.models import (
 )
 from apps.jobs import execution, retention
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, TableSize
-from apps.operations.models import EditRule, PendingOperation
+from apps.operations.models import Attempt, EditRule, PendingOperation
 from tests.jobs.lines import said
 
 
@@ -91,8 +91,13 @@ def refusal(days: float) -> AccessRefusal:
     return AccessRefusal.objects.create(hour=ago(days), reason="sign_in", last_at=ago(days))
 
 
+def attempt(days: float, of: PendingOperation | None = None) -> Attempt:
+    return Attempt.objects.create(operation=of or operation(days), at=ago(days))
+
+
 ROWS: dict[str, Callable[[float], Any]] = {
     "log-lines": lambda days: said(at=ago(days)),
+    "attempts": attempt,
     "processed-events": event,
     "archived-events": lambda days: event(days, "failed", archived_at=ago(days)),
     "completed-operations": operation,

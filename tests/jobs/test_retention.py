@@ -3,19 +3,20 @@ import itertools
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from pytest_django import Settings
 
 from apps.actions.models import ActionItem
 from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.actions.verbs import Refused
-from apps.jobs import purging, retention
+from apps.jobs import partitions, purging, retention
+from apps.jobs.catalogue import PARTED
 from apps.jobs.models import Job, JobRun, RetentionPolicy
 from apps.jobs.tasks import sweep
 from apps.operations.models import EditRule, PayloadVersion
 from tests.cast import ROOT
-from tests.jobs.aged import action_run, ago, event, item, job_run, letter, operation, policy, purge, there
+from tests.jobs.aged import action_run, ago, attempt, event, item, job_run, letter, operation, policy, purge, there
 
 pytestmark = pytest.mark.django_db
 
@@ -112,9 +113,59 @@ def test_the_last_success_of_a_job_stays() -> None:
     assert (there(first), there(last)) == (False, True)
 
 
+def test_the_attempts_of_an_operation_that_is_not_settled_stay() -> None:
+    old = attempt(40, operation(40, "failed"))
+    purge("attempts")
+    assert there(old)
+
+
+# Tables that are parted by time
+
+
+def part_of(days: int) -> str:
+    """Make the part of a day that is over, as time makes them."""
+    day = ago(days).date()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE TABLE attempts_past PARTITION OF operations_attempt FOR VALUES FROM ('{day} 00:00Z') TO ('{day + dt.timedelta(1)} 00:00Z')"
+        )
+    return "attempts_past"
+
+
+def parts() -> set[str]:
+    parted = next(each for each in PARTED if each.table == "operations_attempt")
+    return {part.name for part in partitions.partitions(parted)}
+
+
+def test_attempts_have_a_part_for_each_day() -> None:
+    assert len([name for name in parts() if name.removeprefix("operations_attempt_").isdigit()]) == 8
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_part_that_is_old_as_a_whole_is_dropped() -> None:
+    name = part_of(40)
+    old = attempt(40)
+    assert purge("attempts").counts == {"attempts": 1}
+    assert (there(old), name in parts()) == (False, False)
+
+
+def test_a_part_with_what_is_needed_stays_and_loses_the_rest() -> None:
+    name = part_of(40)
+    old, needed = attempt(40), attempt(40, operation(40, "failed"))
+    assert purge("attempts").counts == {"attempts": 1}
+    assert (there(old), there(needed), name in parts()) == (False, True, True)
+
+
+def test_a_part_that_is_not_old_as_a_whole_stays() -> None:
+    name = part_of(30)
+    purge("attempts")
+    assert name in parts()
+
+
 # How it goes
 
 
+@pytest.mark.django_db(transaction=True)
 def test_many_rows_go_in_batches_and_none_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purging, "FIRST", 3)
     monkeypatch.setattr(purging, "LARGEST", 3)

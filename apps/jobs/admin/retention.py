@@ -1,5 +1,6 @@
 """The retention desk: what is kept for how long, how large it is, what goes next, and the disk budget."""
 
+import datetime as dt
 from typing import Any
 
 from django.contrib import admin
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from apps.actions.admin import NOTHING, PolicyAdmin, age, badge, figure
 from apps.actions.admin.pages import Told
@@ -19,6 +20,7 @@ from apps.jobs.retention import CLEANUP, catalogue, days_of, model_of, oldest, t
 
 SOON_DAYS = 30
 """A budget that is full within so many days is shown as a warning."""
+YEAR = 365
 FILES_SHOWN = 20
 
 
@@ -104,7 +106,7 @@ class RetentionPolicyAdmin(PolicyAdmin[RetentionPolicy]):
         always = _("Whatever an open dead letter, an action run under way or another row still needs stays.")
         return f"{catalogue()[row.slug].stays} {always}".strip()
 
-    @admin.display(description=gettext_lazy("held"))
+    @admin.display(description=pgettext_lazy("retention policy", "held"))
     def held(self, row: RetentionPolicy) -> str:
         if not row.held_at:
             return NOTHING
@@ -128,7 +130,10 @@ class RetentionPolicyAdmin(PolicyAdmin[RetentionPolicy]):
 
     @admin.display(description=gettext_lazy("oldest"))
     def oldest_row(self, row: Any) -> str:
-        return age(row.oldest_at)
+        is_past = row.oldest_at and row.oldest_at < dt.datetime.now(
+            dt.UTC
+        )  # only for reading: a session may yet expire
+        return age(row.oldest_at) if is_past else NOTHING
 
     @admin.display(description=gettext_lazy("last purge"))
     def last_purge(self, row: RetentionPolicy) -> SafeString | str:
@@ -138,7 +143,7 @@ class RetentionPolicyAdmin(PolicyAdmin[RetentionPolicy]):
             "count": figure(row.deleted)
         }
         wrong = badge("failed", _("ended early")) if row.last_error else ""
-        return format_html("{} {} {}", age(row.ran_at), words, wrong)
+        return format_html("{}: {} {}", age(row.ran_at), words, wrong)
 
     @admin.display(description=gettext_lazy("its run"))
     def last_run(self, row: RetentionPolicy) -> str:
@@ -225,6 +230,8 @@ def _full(left: float | None, gains: growth.Growth | None) -> str:
         return _("not in sight") if gains else _("known in a day")
     if left < 1:
         return _("now")
+    if left > YEAR:
+        return _("in more than a year")
     return ngettext("in %(days)s day", "in %(days)s days", int(left)) % {"days": figure(int(left))}
 
 
