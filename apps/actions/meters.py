@@ -11,6 +11,7 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ FOLDER = Path(settings.DATA_DIR) / "metrics"
 PAST = "past"
 SIZES = {"counter": 256 * 1024, "histogram": 1024 * 1024}
 """Bytes of each file, written out at once: a mapped file that outgrows its disk would kill the process."""
+AGAIN_SECONDS = 60.0
+"""Where there is no room for its files, a process tries again so much later."""
 WEB = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 OUTSIDE = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds in seconds of a request that we answer, and of a call that we make."""
@@ -75,14 +78,21 @@ class Holding:
 
 
 _holding: Holding | None = None
+_not_before = 0.0
 _may_begin = False
 
 
 def identity() -> str:
     """Return the name of this process's files; made at its first count, and anew in a process that was forked."""
-    global _holding
+    global _holding, _not_before
     if _holding is None or _holding.pid != os.getpid():
-        _holding = _hold()
+        if time.monotonic() < _not_before:
+            raise OSError
+        try:
+            _holding = _hold()
+        except OSError:
+            _not_before = time.monotonic() + AGAIN_SECONDS
+            raise
     return _holding.name
 
 
@@ -103,8 +113,13 @@ def _hold() -> Holding:
         lock = os.open(_lock_of(name), os.O_CREAT | os.O_WRONLY, 0o600)
         # Not flock: a forked child would go on holding it for its parent.
         fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        for kind, size in SIZES.items():
-            _file(kind, name).write_bytes(bytes(size))
+        try:
+            for kind, size in SIZES.items():
+                _file(kind, name).write_bytes(bytes(size))
+        except OSError:
+            os.close(lock)
+            _forget(name)
+            raise
     return Holding(os.getpid(), name, lock)
 
 
@@ -133,8 +148,12 @@ def _bury(name: str) -> None:
         left = _file(kind, name)
         if left.exists():
             _add(left, _file(kind, PAST))
-        left.unlink(missing_ok=True)
-    _lock_of(name).unlink(missing_ok=True)
+    _forget(name)
+
+
+def _forget(name: str) -> None:
+    for path in (*(_file(kind, name) for kind in SIZES), _lock_of(name)):
+        path.unlink(missing_ok=True)
 
 
 def _add(left: Path, past: Path) -> None:

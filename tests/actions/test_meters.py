@@ -68,6 +68,19 @@ def test_counting_where_it_cannot_be_kept_breaks_nothing(tmp_path: Path) -> None
     assert process(tmp_path, code=code) == ["goes on"]
 
 
+def test_a_disk_without_room_costs_numbers_alone(tmp_path: Path) -> None:
+    code = """
+import resource
+from apps.actions.meters import FOLDER, Count
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+tries = Count("tries_total", "Tries.", "of")
+for _time in range(3):
+    tries.add("crm")
+print(sorted(path.name for path in FOLDER.iterdir()))
+"""
+    assert process(tmp_path, code=code) == ["['whole']"]
+
+
 def test_a_forked_child_counts_apart(tmp_path: Path) -> None:
     code = """
 import os
