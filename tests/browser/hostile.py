@@ -70,7 +70,7 @@ RAN = (
 KEPT = {
     *("slug", "kind", "source_kind", "verb", "connector", "base_url", "fingerprint", "operation_type", "event_type"),
     *("handler", "cron", "digest", "prefix", "traceparent", "trace_id", "scheme", "username", "password", "table"),
-    *("codename", "model", "app_label", "from_status", "to_status", "idempotency_key"),
+    *("codename", "model", "app_label", "from_status", "to_status", "idempotency_key", "over"),
 }
 """Columns that no text from outside reaches: they take names of ours, or are checked by a form."""
 FREE = {"payload", "result", "data", "error_fields"}
