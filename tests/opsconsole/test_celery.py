@@ -27,4 +27,5 @@ def test_the_tick_goes_apart_from_what_takes_seconds() -> None:
     app.loader.import_default_modules()
     names = [name for name in app.tasks if name.startswith("apps.")]
     assert {name for name in names if queue_of(name) == "ticks"} == {"apps.jobs.tasks.tick"}
-    assert {queue_of(name) for name in names} == {"ticks", "drains"}
+    assert {name for name in names if queue_of(name) == "jobs"} == {"apps.jobs.tasks.work_off"}
+    assert {queue_of(name) for name in names} == {"ticks", "drains", "jobs"}
