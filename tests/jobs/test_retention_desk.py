@@ -70,7 +70,7 @@ def test_growth_is_shown_from_the_second_day_on(desk: Client) -> None:
 
 def test_the_desk_counts_down_to_a_full_disk(desk: Client) -> None:
     size = growth.sizes([])[growth.WHOLE].bytes
-    StorageBudget.objects.create(gigabytes=(size + 10 * 1024**2) / growth.GIGABYTE)
+    StorageBudget.objects.create(gigabytes=(size + 5.5 * 1024**2) / growth.GIGABYTE)
     TableSize.objects.create(table=growth.WHOLE, day=ago(1).date(), rows=0, bytes=0)
     TableSize.objects.create(table=growth.WHOLE, day=ago(0).date(), rows=0, bytes=1024**2)
     told = said(desk, DESK)
