@@ -95,6 +95,7 @@ class World:
         """Take away what a case left."""
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {EMPTIED} CASCADE")  # names of ours
+            cursor.execute("UPDATE jobs_job SET status = 'active', paused_at = NULL, paused_reason = ''")
         self.flush_redis()
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def test_the_desk_says_how_large_and_how_old_and_what_went(desk: Client) -> None
     told = said(desk, f"{DESK}?slug=processed-events")
     assert "30 days" in told
     assert "1 row deleted" in told
-    assert re.search(r"\d+(\.\d)? KB", told)
+    assert re.search(r"\d+(\.\d)? [KM]B", told)
 
 
 def test_growth_is_shown_from_the_second_day_on(desk: Client) -> None:

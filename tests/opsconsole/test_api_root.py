@@ -5,7 +5,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
 
-from apps.actions.verbs import nouns, slug_of
+from apps.actions.verbs import looked_at, nouns, slug_of
 from apps.integrations.models import ApiKey
 from opsconsole.api import NOUNS, api
 from tests.api import Api, problem
@@ -77,7 +77,7 @@ def test_a_key_opens_the_documentation_too(bia_api: Api) -> None:
 
 
 def test_every_noun_is_served() -> None:
-    assert set(NOUNS) == set(nouns())
+    assert set(NOUNS) == {*nouns(), *looked_at()}
 
 
 @pytest.mark.parametrize("noun", sorted(map(slug_of, nouns())))

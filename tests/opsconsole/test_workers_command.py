@@ -122,8 +122,9 @@ def test_a_number_that_makes_no_sense_is_refused(fleet: list[Process], number: s
 def test_a_broker_that_is_away_is_told_at_once(
     fleet: list[Process], monkeypatch: pytest.MonkeyPatch, settings: Settings, words: list[str]
 ) -> None:
-    monkeypatch.setattr(celery.app.conf, "broker_url", "redis://127.0.0.1:1/0")
+    # The second is worked out of the first: what it was is remembered before that is changed.
     monkeypatch.setattr(celery.app.conf, "broker_write_url", "redis://127.0.0.1:1/0")
+    monkeypatch.setattr(celery.app.conf, "broker_url", "redis://127.0.0.1:1/0")
     code, said = refused(*words)
     assert (code, "The broker cannot be reached" in said) == (1, True)
 

@@ -184,7 +184,6 @@ class JobRun(Failing):
         "tenant": "tenant__slug",
         "class": "failure_class",
         "error": "error_type",
-        "rerun_of": "rerun_of",
         "archived": "archived_at__isnull",
         "slower": "duration__gte",
         "since": "created_at__gte",
