@@ -55,6 +55,9 @@ def _noun_errors(model: type[Acted]) -> Iterator[CheckMessage]:
     for word, lookup in model.filters.items():
         if not _is_column(model, lookup.split("__")[0]):
             yield Error(f"The filter {word!r} of {model.__name__} looks at {lookup!r}: no column.", id="actions.E009")
+        elif "__" not in lookup and model._meta.get_field(lookup).is_relation:
+            hint = "Name a column of what it points to, or isnull."
+            yield Error(f"The filter {word!r} of {model.__name__} looks at a relation.", hint=hint, id="actions.E012")
 
 
 def _given(verb: Verb) -> set[str]:

@@ -60,3 +60,7 @@ def test_a_paced_verb_with_settles_is_sound() -> None:
 
 def test_the_declarations_of_the_project_are_sound() -> None:
     assert checks.check_moves(None) == []
+
+
+def test_a_filter_that_looks_at_a_relation_itself_is_found() -> None:
+    assert found(do=verb(), filters={"person": "actor"}) == ["actions.E012"]
