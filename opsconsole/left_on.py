@@ -107,7 +107,7 @@ def _counted(request: HttpRequest) -> list[tuple[Holding, int]]:
         found = holdings(request)
         counted = Counter(_numbered(found))
         known = [(each, counted[number]) for number, each in enumerate(found)]
-        request.left_on = known  # type: ignore[attr-defined]
+        request.left_on = known  # type: ignore[attr-defined] # our own word on it
     return known
 
 

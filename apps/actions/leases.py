@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, models, transaction
+from django.db import InterfaceError, InternalError, OperationalError, connection, models, transaction
 from django.db.models import Q, QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
@@ -21,6 +21,8 @@ Held = TypeVar("Held", bound="Leased")
 
 LEASE = dt.timedelta(seconds=settings.LEASE_SECONDS)
 """How long a worker may stay silent before its rows are taken from it; the heartbeat is a third of it."""
+GONE = (OperationalError, InterfaceError, InternalError)
+"""What a connection says that the database ended: by its crash, or because we slept in the middle of a transaction."""
 POISON_AFTER = 4
 """So many leases may lapse before a row is taken for one that kills its workers."""
 

@@ -24,6 +24,8 @@ OPENS = "apps.deadletters.inbox.opened"
 LEAVES = "apps.jobs.retention.leaving"
 """What tells when an archived row is deleted: retention stands above this app."""
 
+BACKOFF, BACKOFF_CAP = dt.timedelta(seconds=60), dt.timedelta(hours=1)
+
 ARCHIVED = (Q(archived_at__isnull=False), _("archived; restore it first"))
 WHY = {name: Given(name) for name in ("failure_class", "error_type", "last_error")}
 """What a failure writes."""
@@ -70,6 +72,18 @@ def bury(lapsed: QuerySet[Any]) -> int:
     return len(leases.rescue(lapsed.model.bury, poisonous, last_error=silent))
 
 
+def take_back(held: QuerySet[Any]) -> int:
+    """Let work wait again, due now, whose worker fell silent; give up on what took its workers down. Return how many."""
+    lapsed = leases.renewable(held)
+    return bury(lapsed) + len(leases.rescue(held.model.rescue, lapsed))
+
+
+def wait_after(attempts: int) -> dt.timedelta:
+    """Return how long what has failed so many times before waits: 60 s x 2^n, an hour at most (contracts §1.7)."""
+    doubled: dt.timedelta = BACKOFF * 2**attempts
+    return min(doubled, BACKOFF_CAP)
+
+
 def already_due(waiting: str) -> tuple[Q, Words]:
     """Return what refuses to send on its way what waits in this state and is due."""
     # Of two who retry at once the later statement may have begun first: by its clock the other's `due_at` is to come.
@@ -105,6 +119,13 @@ def rescuing(waiting: str, held: str = PROCESSING) -> Step:
     """Return the step that takes work back from a worker that fell silent; it waits again, due now."""
     sets = {**RELEASED, "crashes": F("crashes") + 1, "due_at": Now()}
     return Step(_("Rescue"), sources=[held], target=waiting, sets=sets)
+
+
+def giving_back(waiting: str) -> Step:
+    """Return the step after which work is tried again by itself, due after a wait that is given."""
+    due = Now() + Given("wait", models.DurationField())
+    sets = {"attempts": F("attempts") + 1, "due_at": due, **WHY}
+    return Step(_("Give back"), sources=[PROCESSING], target=waiting, sets=sets)
 
 
 def giving_up_on_silence(held: str = PROCESSING, then: str = OPENS, **why: Any) -> Step:

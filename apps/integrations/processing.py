@@ -4,7 +4,6 @@ A worker holds an event by a lease and a token; what it wrote after its lease la
 one subject one event at a time is decided, so that an older one never follows a newer.
 """
 
-import datetime as dt
 import logging
 import time
 from collections import Counter
@@ -19,7 +18,7 @@ from django.utils.module_loading import import_string
 
 from apps.actions import leases
 from apps.actions.verbs import Invalid
-from apps.deadletters.failing import bury
+from apps.deadletters.failing import take_back, wait_after
 from apps.deadletters.failures import FailureClass
 from apps.integrations import catalogue
 from apps.integrations.masking import masked_text, phones_of
@@ -31,8 +30,6 @@ from apps.integrations.traces import within
 log = logging.getLogger(__name__)
 
 BATCH = 20
-BACKOFF, BACKOFF_CAP = dt.timedelta(seconds=60), dt.timedelta(hours=1)
-"""Events wait 60 s x 2^n between attempts, an hour at most (contracts §1.7)."""
 
 Outcome = IntegrationEvent.Outcome
 ENDED = {"failed": ERROR, "given back": "retry", "lost": "retry"}
@@ -162,7 +159,7 @@ def _try_again(event: IntegrationEvent, failure: FailureClass, error_type: str, 
         told = {**_told(failure, error_type, words), "error_fields": {}}
         leases.finish(IntegrationEvent.fail, {event.pk: told}, event.token or 0)
         return "failed"
-    wait = min(BACKOFF * 2**event.attempts, BACKOFF_CAP)
+    wait = wait_after(event.attempts)
     leases.finish(
         IntegrationEvent.give_back,
         {event.pk: {**_told(failure, error_type, why), "wait": wait}},
@@ -177,5 +174,4 @@ def _told(failure: FailureClass, error_type: str, why: str) -> dict[str, Any]:
 
 def rescue_lapsed() -> int:
     """Take events back from workers that fell silent; return how many."""
-    lapsed = leases.renewable(IntegrationEvent.objects.filter(status=IntegrationEvent.Status.PROCESSING))
-    return bury(lapsed) + len(leases.rescue(IntegrationEvent.rescue, lapsed))
+    return take_back(IntegrationEvent.objects.filter(status=IntegrationEvent.Status.PROCESSING))

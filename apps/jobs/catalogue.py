@@ -68,7 +68,7 @@ class JobKind:
 
     `handler` is the dotted path of a function `(work: Work) -> None` (apps/jobs/execution.py). `tenants` is the dotted
     path of a function that returns the keys of the tenants it is meant for; left empty, all of them. `progress` names
-    the count that says how far a run is. `twin` is the line of a runbook that it stands for.
+    the count that says how far a run is.
     """
 
     slug: str
@@ -83,7 +83,6 @@ class JobKind:
     overlap: str = Job.Overlap.SKIP
     misfire: str = Job.Misfire.LATEST
     progress: str = "done"
-    twin: str = ""
 
     def row(self) -> Job:
         """Return the row that `migrate` makes of it, not yet saved."""
@@ -110,7 +109,7 @@ JOBS: tuple[JobKind, ...] = (
         cron="20 3 * * *",
         timeout_seconds=6 * 3600,
         overlap=Job.Overlap.WAIT,
-        twin="S1-91",
+        # S1-91
     ),
     JobKind(
         "export-configuration",
@@ -118,7 +117,7 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.export_configuration",
         cron="0 6 * * MON",
         progress="files",
-        twin="tar -czf /backup/etl-config-$(date +%Y%m%d).tar.gz /etc/etl/",
+        # tar -czf /backup/etl-config-$(date +%Y%m%d).tar.gz /etc/etl/
     ),
     JobKind(
         "performance-report",
@@ -126,7 +125,7 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.report_performance",
         cron="0 6 * * MON",
         progress="services",
-        twin="psql -f /opt/etl/scripts/weekly_performance_report.sql",
+        # psql -f /opt/etl/scripts/weekly_performance_report.sql
     ),
     JobKind(
         "reindex",
@@ -134,14 +133,14 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.reindex",
         cron="0 4 * * SUN#1",
         timeout_seconds=8 * 3600,
-        twin='psql -c "REINDEX DATABASE etl_production;"',
+        # psql -c "REINDEX DATABASE etl_production;"
     ),
     JobKind(
         "analyze",
         _("Bring the planner's statistics up to date"),
         "opsconsole.maintenance.analyze",
         cron="0 5 * * SUN#1",
-        twin='psql -c "ANALYZE;"',
+        # psql -c "ANALYZE;"
     ),
     JobKind(
         "deep-clean",
@@ -149,7 +148,7 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.deep_clean",
         cron="30 5 * * SUN#1",
         progress="files",
-        twin="psql -f /opt/etl/scripts/deep_cleanup.sql",
+        # psql -f /opt/etl/scripts/deep_cleanup.sql
     ),
     JobKind(
         "review-thresholds",
@@ -157,7 +156,7 @@ JOBS: tuple[JobKind, ...] = (
         "opsconsole.maintenance.review_thresholds",
         cron="45 5 * * SUN#1",
         progress="kinds",
-        twin="grep ALERT /var/log/etl/etl-service.log | awk '{print $4}' | sort | uniq -c",
+        # grep ALERT /var/log/etl/etl-service.log | awk '{print $4}' | sort | uniq -c
     ),
     JobKind(
         "erp-sync",
@@ -176,7 +175,7 @@ JOBS: tuple[JobKind, ...] = (
         PULL,
         cron="5 * * * *",
         progress="read",
-        twin="php artisan schedule:run --job=sync-crm-operacao",
+        # php artisan schedule:run --job=sync-crm-operacao
     ),
     JobKind(
         "sync-operacao-financeiro",

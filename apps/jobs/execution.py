@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import IntegrityError, InterfaceError, InternalError, OperationalError, connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
@@ -21,8 +21,9 @@ from django.utils.translation import gettext as _
 from structlog.contextvars import bound_contextvars
 
 from apps.actions import leases
+from apps.actions.leases import GONE
 from apps.actions.running import database_now, step
-from apps.deadletters.failing import bury
+from apps.deadletters.failing import take_back
 from apps.deadletters.failures import FailureClass
 from apps.jobs.catalogue import kinds
 from apps.jobs.models import Job, JobRun, Tenant
@@ -34,8 +35,6 @@ told = logging.getLogger("opsconsole.run")
 SLICE_SECONDS = 60.0
 """So long one run keeps its worker while others wait for one: a huge tenant does not hold up the small ones."""
 KEPT_CHARACTERS = 4000
-GONE = (OperationalError, InterfaceError, InternalError)
-"""What a connection says that the database ended."""
 
 
 class JobFailed(Exception):
@@ -235,5 +234,4 @@ def rescue_lapsed() -> int:
     now = database_now()
     overdue = [run.pk for run in running.select_related("job") if run.over_at and run.over_at < now]
     ended = step(JobRun.time_out, running.filter(pk__in=overdue), last_error=_("It took longer than its job allows."))
-    lapsed = leases.renewable(running)
-    return len(ended) + bury(lapsed) + len(leases.rescue(JobRun.rescue, lapsed))
+    return len(ended) + take_back(running)

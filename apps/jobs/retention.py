@@ -25,6 +25,7 @@ from apps.actions.verbs import Acted, Move, Moved, Refused, kind_of
 from apps.deadletters.models import DeadLetter
 from apps.jobs.catalogue import KEPT, Kept
 from apps.jobs.models import Job, JobRun, RetentionPolicy
+from apps.jobs.scheduling import ask
 
 CLEANUP = "cleanup"
 """The job that purges."""
@@ -314,7 +315,7 @@ def queue(given: dict[str, Any], who: str) -> JobRun:
     job = Job.objects.get(slug=CLEANUP)
     if job.status != Job.Status.ACTIVE:
         raise Refused(_("The job %(job)s is paused: %(reason)s") % {"job": job, "reason": job.paused_reason})
-    return JobRun.objects.create(job=job, asked_by=who[:150], given=given)
+    return ask(job, [None], who, given)[0]
 
 
 def but_the_last_success(runs: QuerySet[JobRun]) -> QuerySet[JobRun]:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
+from itertools import islice, takewhile
 from typing import Any
 from uuid import UUID
 
@@ -40,7 +40,8 @@ def make_missing() -> int:
 
 def open_slots() -> int:
     """Let every slot that has come become a run, once, whoever else ticks; return how many slots there were."""
-    return _plan_new() + sum(_open(key) for key in _due().values_list("pk", flat=True))
+    _plan_new()
+    return sum(_open(key) for key in _due().values_list("pk", flat=True))
 
 
 def _due() -> QuerySet[Job]:
@@ -51,12 +52,11 @@ def _scheduled() -> QuerySet[Job]:
     return Job.objects.filter(~Q(cron="") | Q(every_seconds__isnull=False), status=Job.Status.ACTIVE)
 
 
-def _plan_new() -> int:
+def _plan_new() -> None:
     """Work out the next slot of jobs that are new, were changed, or have been resumed."""
     for job in _scheduled().filter(next_at=None):
         slot = next(job.schedule.after(job.planned_from), None)
         Job.objects.filter(pk=job.pk, next_at=None).update(next_at=slot)
-    return 0
 
 
 def _open(key: UUID) -> int:
@@ -69,15 +69,18 @@ def _open(key: UUID) -> int:
         slots = _slots(job, job.next_at, now)
         wanted, out = _sorted(job, slots, now)
         JobRun.objects.bulk_create([*wanted, *(run for run, _told in out)], ignore_conflicts=True)
-        why = {run.pk: told for run, told in out}
-        statements.move(JobRun.leave_out, JobRun.objects.filter(pk__in=why), limit=len(why), each=why, history=False)
+        if out:
+            why = {run.pk: told for run, told in out}
+            statements.move(
+                JobRun.leave_out, JobRun.objects.filter(pk__in=why), limit=len(why), each=why, history=False
+            )
         Job.objects.filter(pk=key).update(next_at=next(job.schedule.after(slots[-1]), None))
     return len(slots)
 
 
 def _slots(job: Job, first: dt.datetime, now: dt.datetime) -> list[dt.datetime]:
     come = takewhile(lambda slot: slot <= now, job.schedule.after(first))
-    return [first, *(slot for slot, _number in zip(come, range(SLOTS_AT_MOST - 1), strict=False))]
+    return [first, *islice(come, SLOTS_AT_MOST - 1)]
 
 
 def _sorted(job: Job, slots: Sequence[dt.datetime], now: dt.datetime) -> tuple[list[JobRun], list[LeftOut]]:
@@ -132,13 +135,13 @@ def run_now(slug: str, actor: Actor, *, tenant: str = "", given: Mapping[str, An
         raise NotFound(_("There is no job %(slug)s; %(hint)s") % {"slug": slug, "hint": closest(slug, known)})
     if job.status != Job.Status.ACTIVE:
         raise Refused(_("%(job)s is paused: %(reason)s") % {"job": job, "reason": job.paused_reason})
-    return _ask(job, _wanted(job, tenant), actor.name, given or {})
+    return ask(job, _wanted(job, tenant), actor.name, given or {})
 
 
 def asked_for(moved: Moved) -> None:
     """Queue runs of the jobs that somebody wants run now."""
     for job in moved.rows.order_by("pk"):
-        _ask(job, _wanted(job, moved.given.get("tenant", "")), moved.actor_name, {})
+        ask(job, _wanted(job, moved.given.get("tenant", "")), moved.actor_name, {})
 
 
 def synced(moved: Moved) -> None:
@@ -146,10 +149,11 @@ def synced(moved: Moved) -> None:
     for job in Job.objects.filter(slug__in=pulling(), status=Job.Status.ACTIVE):
         kind = kinds()[job.slug]
         if kind.per_tenant:
-            _ask(job, meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True), moved.actor_name, {})
+            ask(job, meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True), moved.actor_name, {})
 
 
-def _ask(job: Job, tenants: Iterable[UUID | None], who: str, given: Mapping[str, Any]) -> list[JobRun]:
+def ask(job: Job, tenants: Iterable[UUID | None], who: str, given: Mapping[str, Any]) -> list[JobRun]:
+    """Queue a run of a job for each of the tenants, off schedule, in the name of whoever asked."""
     runs = [JobRun(job=job, tenant_id=tenant, asked_by=who[:150], given=dict(given)) for tenant in tenants]
     return JobRun.objects.bulk_create(runs)
 

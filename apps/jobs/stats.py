@@ -35,7 +35,7 @@ def lateness() -> Lateness:
     late = queued.filter(Q(tenant=None) | Q(tenant__status=Tenant.Status.ACTIVE), due_at__lt=Now() - grace)
     slots = unopened.aggregate(count=Count("pk"), since=Min("next_at"))
     runs = late.order_by("due_at")[:COUNTED].aggregate(count=Count("pk"), since=Min("due_at"))
-    missed = JobRun.objects.filter(error_type=JobRun.MISSED, slot_at__gt=Now() - dt.timedelta(days=1))
+    missed = JobRun.objects.filter(error_type=JobRun.MISSED, slot_at__gt=Now() - DAY)
     since = min((told["since"] for told in (slots, runs) if told["since"]), default=None)
     return Lateness(slots["count"], runs["count"], since, missed[:COUNTED].count())
 

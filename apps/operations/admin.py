@@ -5,14 +5,14 @@ from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import path, reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from apps.actions.admin import NOTHING, VerbAdmin
-from apps.actions.admin.pages import Told, age, badge, line, newest_first, told_item
+from apps.actions.admin.pages import Told, age, line, newest_first, told_item
 from apps.actions.models import history_of
-from apps.actions.verbs import kind_of
+from apps.deadletters.admin import FailingColumns, letter_of
 from apps.deadletters.models import DeadLetter
 from apps.operations.backlog import counts
 from apps.operations.edit_pages import edit_view, told_versions
@@ -22,7 +22,7 @@ ATTEMPTS_SHOWN = 100
 
 
 @admin.register(PendingOperation)
-class PendingOperationAdmin(VerbAdmin[PendingOperation]):
+class PendingOperationAdmin(FailingColumns, VerbAdmin[PendingOperation]):
     """Operations: where each stands, why, and what may be done (S0-3, S0-11, S0-17, S0-25)."""
 
     list_display = ("operation", "state", "service", "error", "tries", "made", "row_verbs")
@@ -89,7 +89,7 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
     def timeline(self, row: PendingOperation) -> list[Told]:
         taken_in = {"at": row.created_at, "kind": "step", "label": _("Taken in"), "who": row.source}
         attempts = [told_attempt(attempt) for attempt in row.attempt_set.order_by("-id")[:ATTEMPTS_SHOWN]]
-        return newest_first([*super().timeline(row), *attempts, *_told_letter(_letter(row)), taken_in])
+        return newest_first([*super().timeline(row), *attempts, *_told_letter(letter_of(row)), taken_in])
 
     @admin.display(description=gettext_lazy("operation"))
     def operation(self, row: PendingOperation) -> str:
@@ -102,12 +102,6 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
     @admin.display(description=gettext_lazy("failure class"))
     def failure(self, row: PendingOperation) -> str:
         return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word)
-
-    @admin.display(description=gettext_lazy("errors by field"))
-    def by_field(self, row: PendingOperation) -> str:
-        named = row.error_fields.items() if isinstance(row.error_fields, dict) else ()
-        told = ((name, _words(why)) for name, why in named)
-        return format_html_join("", "<div><code>{}</code> {}</div>", told) or NOTHING
 
     @admin.display(description=gettext_lazy("entity"))
     def entity(self, row: PendingOperation) -> str:
@@ -156,18 +150,6 @@ class PendingOperationAdmin(VerbAdmin[PendingOperation]):
             return format_html("{} {}", row.confirm_message, age(row.confirmed_at))
         return _("asked, the answer is on its way") if row.confirm_asked_at else _("not yet; press Confirm")
 
-    @admin.display(description=gettext_lazy("how it was settled"))
-    def settled(self, row: PendingOperation) -> str:
-        return row.resolution_note or row.archive_reason or NOTHING
-
-    @admin.display(description=gettext_lazy("dead letter"))
-    def letter(self, row: PendingOperation) -> str:
-        letter = _letter(row)
-        if letter is None:
-            return NOTHING
-        url = reverse("admin:deadletters_deadletter_change", args=[letter.pk])
-        return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))
-
 
 def told_attempt(attempt: Attempt) -> Told:
     """Return one call as the timeline reads it."""
@@ -188,10 +170,6 @@ def told_attempt(attempt: Attempt) -> Told:
     }
 
 
-def _letter(row: PendingOperation) -> DeadLetter | None:
-    return DeadLetter.objects.filter(source_kind=kind_of(PendingOperation), source_id=row.pk).first()
-
-
 def _told_letter(letter: DeadLetter | None) -> list[Told]:
     """Return what its dead letter went through by itself; what people did stands in the operation's own history."""
     if letter is None:
@@ -199,7 +177,3 @@ def _told_letter(letter: DeadLetter | None) -> list[Told]:
     steps = [told_item(DeadLetter, item) for item in history_of(letter.pk).filter(run=None)[:ATTEMPTS_SHOWN]]
     opened = {"at": letter.created_at, "kind": "step", "label": _("Given up"), "detail": line(letter.message)}
     return [*({**step, "label": _("Dead letter: %(step)s") % {"step": step["label"]}} for step in steps), opened]
-
-
-def _words(why: Any) -> str:
-    return ", ".join(str(each) for each in why) if isinstance(why, list) else str(why)

@@ -15,6 +15,7 @@ from django.db import connection
 from django.utils.translation import gettext as _
 
 from apps.actions import leases
+from apps.actions.leases import GONE
 from apps.actions.verbs import Refused
 from apps.deadletters.failures import FailureClass
 from apps.integrations import breakers
@@ -25,7 +26,7 @@ from apps.integrations.outcome import Outcome
 from apps.integrations.sites import unusable
 from apps.jobs.models import Queue
 from apps.operations.claiming import claim, free_services
-from apps.operations.heartbeat import GONE, Heartbeat
+from apps.operations.heartbeat import Heartbeat
 from apps.operations.models import PendingOperation
 from apps.operations.orders import order_of
 from apps.operations.settling import Destination, Ended, Held, tell_services, write

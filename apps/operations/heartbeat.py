@@ -5,17 +5,14 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from django.db import InterfaceError, InternalError, OperationalError, connection
+from django.db import connection
 
 from apps.actions import leases
+from apps.actions.leases import GONE
 from apps.operations import places
 from apps.operations.models import PendingOperation
 
 log = logging.getLogger(__name__)
-
-
-GONE = (OperationalError, InterfaceError, InternalError)
-"""What a connection says that the database ended: by its crash, or because we slept in the middle of a transaction."""
 
 
 @dataclass

@@ -2,11 +2,12 @@
 
 from apps.actions.verbs import Moved
 from apps.jobs.models import JobRun
+from apps.jobs.scheduling import ask
 
 
 def asked_for(moved: Moved) -> None:
     """Queue a run of the job of each sync, for its tenant; where one waits already, that one will do."""
-    for sync in moved.rows.order_by("pk"):
+    for sync in moved.rows.select_related("job").order_by("pk"):
         waiting = JobRun.objects.filter(job=sync.job_id, tenant=sync.tenant_id, status=JobRun.Status.QUEUED, given={})
         if not waiting.exists():
-            JobRun.objects.create(job_id=sync.job_id, tenant_id=sync.tenant_id, asked_by=moved.actor_name[:150])
+            ask(sync.job, [sync.tenant_id], moved.actor_name, {})

@@ -1,6 +1,5 @@
 """Rejected records, asked for again one by one, because a person wants it or the source did not answer."""
 
-import datetime as dt
 import time
 from collections import Counter
 from functools import partial
@@ -13,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from apps.actions import leases
 from apps.actions.verbs import Invalid
-from apps.deadletters.failing import bury
+from apps.deadletters.failing import take_back, wait_after
 from apps.deadletters.failures import GIVEN_UP_AT_ONCE, FailureClass
 from apps.integrations.masking import masked_text
 from apps.integrations.outcome import Outcome, Read
@@ -25,7 +24,6 @@ from apps.syncs.storing import take_in, why
 
 BATCH = 20
 ATTEMPTS = 5
-BACKOFF, BACKOFF_CAP = dt.timedelta(seconds=60), dt.timedelta(hours=1)
 
 
 class Lost(Exception):
@@ -85,7 +83,7 @@ def _again(row: RejectedRecord, outcome: Outcome) -> str:
     failure = outcome.failure_class or FailureClass.UNKNOWN
     if failure in GIVEN_UP_AT_ONCE or row.attempts + 1 >= ATTEMPTS:
         return _give_up(row, failure, outcome.message)
-    wait = min(BACKOFF * 2**row.attempts, BACKOFF_CAP)
+    wait = wait_after(row.attempts)
     told = {"failure_class": failure, "error_type": str(failure), "last_error": masked_text(outcome.message)[:4000]}
     leases.finish(RejectedRecord.give_back, {row.pk: {**told, "wait": wait}}, row.token or 0)
     return "given back"
@@ -100,5 +98,4 @@ def _give_up(row: RejectedRecord, failure: FailureClass, message: str) -> str:
 
 def rescue_lapsed() -> int:
     """Take records back from workers that fell silent; return how many."""
-    lapsed = leases.renewable(RejectedRecord.objects.filter(status=RejectedRecord.Status.PROCESSING))
-    return bury(lapsed) + len(leases.rescue(RejectedRecord.rescue, lapsed))
+    return take_back(RejectedRecord.objects.filter(status=RejectedRecord.Status.PROCESSING))

@@ -6,9 +6,9 @@ from opsconsole.celery import app
 
 django.setup()  # Celery does it after this module is read; the catalogue needs it now
 
-from apps.jobs import catalogue  # noqa: E402
-from apps.jobs.catalogue import JobKind  # noqa: E402
-from apps.jobs.execution import Work  # noqa: E402
+from apps.jobs import catalogue  # noqa: E402 # behind the setup
+from apps.jobs.catalogue import JobKind  # noqa: E402 # behind the setup
+from apps.jobs.execution import Work  # noqa: E402 # behind the setup
 
 __all__ = ["KINDS", "app"]
 

@@ -65,7 +65,7 @@ def migrate(world: World, target: str, gives_way_to: str = "") -> str:
     """Run our `migrate` as a deploy does; where a lock stands in its way, that is let go once it gave way."""
     env = world.env | {"DJANGO_SETTINGS_MODULE": "tests.chaos.expanding"}
     argv = [sys.executable, "-u", "manage.py", "migrate", "expansion", target]
-    with subprocess.Popen(argv, cwd=settings.BASE_DIR, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    with subprocess.Popen(argv, cwd=settings.BASE_DIR, env=env, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 # our own command
         assert process.stdout
         said = ""
         if gives_way_to:

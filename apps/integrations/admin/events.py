@@ -15,8 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
 from apps.actions.admin.pages import Told, line, newest_first
-from apps.actions.verbs import kind_of
-from apps.deadletters.models import DeadLetter
+from apps.deadletters.admin import FailingColumns
 from apps.integrations import catalogue, doors
 from apps.integrations.catalogue import Made
 from apps.integrations.credentials import credential, source_of
@@ -99,7 +98,7 @@ def _secret_of_source(source: EventSource, name: str) -> str:
 
 
 @admin.register(IntegrationEvent)
-class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
+class IntegrationEventAdmin(FailingColumns, VerbAdmin[IntegrationEvent]):
     """Events: what came, from whom, how it was proven and what it became."""
 
     change_form_template = "integrations/event.html"
@@ -175,16 +174,6 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
     def error(self, row: IntegrationEvent) -> str:
         return line(row.last_error) or NOTHING
 
-    @admin.display(description=gettext_lazy("failure class"))
-    def failure(self, row: IntegrationEvent) -> str:
-        return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word) or NOTHING
-
-    @admin.display(description=gettext_lazy("errors by field"))
-    def by_field(self, row: IntegrationEvent) -> str:
-        named = row.error_fields.items() if isinstance(row.error_fields, dict) else ()
-        told = ((name, why if isinstance(why, str) else ", ".join(map(str, why))) for name, why in named)
-        return format_html_join("", "<div><code>{}</code> {}</div>", told) or NOTHING
-
     @admin.display(description=gettext_lazy("became"))
     def became(self, row: IntegrationEvent) -> str:
         made = row.made if hasattr(row, "made") else _made_of([row.pk]).get(row.pk, [])
@@ -218,18 +207,6 @@ class IntegrationEventAdmin(VerbAdmin[IntegrationEvent]):
     @admin.display(description=gettext_lazy("failed"))
     def failed(self, row: IntegrationEvent) -> str:
         return age(row.failed_at)
-
-    @admin.display(description=gettext_lazy("how it was settled"))
-    def settled(self, row: IntegrationEvent) -> str:
-        return row.resolution_note or row.archive_reason or NOTHING
-
-    @admin.display(description=gettext_lazy("dead letter"))
-    def letter(self, row: IntegrationEvent) -> str:
-        letter = DeadLetter.objects.filter(source_kind=kind_of(IntegrationEvent), source_id=row.pk).first()
-        if letter is None:
-            return NOTHING
-        url = reverse("admin:deadletters_deadletter_change", args=[letter.pk])
-        return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))
 
 
 def _made_of(events: list[Any]) -> dict[Any, list[Made]]:

@@ -18,6 +18,7 @@ from apps.deadletters.failing import (
     Failing,
     already_due,
     archiving,
+    giving_back,
     giving_up_on_silence,
     rescuing,
     restoring,
@@ -340,16 +341,7 @@ class IntegrationEvent(Failing):
         then="apps.deadletters.inbox.settled",
     )
     """In the transaction that makes its operations: both are there, or neither is."""
-    give_back = Step(
-        _("Give back"),
-        sources=[Status.PROCESSING],
-        target=Status.RECEIVED,
-        sets={
-            "attempts": F("attempts") + 1,
-            "due_at": Now() + Given("wait", models.DurationField()),
-            **WHY,
-        },
-    )
+    give_back = giving_back(Status.RECEIVED)
     """Not this time: due again after a wait that doubles."""
     fail = Step(
         _("Fail"),

@@ -13,9 +13,8 @@ from django.utils.translation import gettext_lazy
 
 from apps.actions.admin import NOTHING, PolicyAdmin, VerbAdmin, age, badge
 from apps.actions.admin.pages import Told, figure, line, newest_first, span
-from apps.actions.verbs import kind_of
+from apps.deadletters.admin import FailingColumns
 from apps.deadletters.failures import TRANSIENT, FailureClass
-from apps.deadletters.models import DeadLetter
 from apps.jobs.admin.pausing import PausedColumns
 from apps.jobs.catalogue import kinds
 from apps.jobs.models import Job, JobRun
@@ -99,7 +98,7 @@ def _lists_of(row: Job) -> list[Told]:
 
 
 @admin.register(JobRun)
-class JobRunAdmin(VerbAdmin[JobRun]):
+class JobRunAdmin(FailingColumns, VerbAdmin[JobRun]):
     """Runs: which slot, for whom, how long, what was done and what went wrong (S3-29 to S3-32, S1-57 to S1-60)."""
 
     change_form_template = "jobs/run.html"
@@ -165,10 +164,6 @@ class JobRunAdmin(VerbAdmin[JobRun]):
     def error(self, row: JobRun) -> str:
         return line(row.last_error) or NOTHING
 
-    @admin.display(description=gettext_lazy("failure class"))
-    def failure(self, row: JobRun) -> str:
-        return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word) or NOTHING
-
     @admin.display(description=gettext_lazy("done"))
     def done(self, row: JobRun) -> str:
         told = ((figure(count), word) for word, count in row.counts.items())
@@ -221,18 +216,6 @@ class JobRunAdmin(VerbAdmin[JobRun]):
     @admin.display(description=gettext_lazy("due"))
     def due(self, row: JobRun) -> str:
         return age(row.due_at) if row.status == JobRun.Status.QUEUED else NOTHING
-
-    @admin.display(description=gettext_lazy("how it was settled"))
-    def settled(self, row: JobRun) -> str:
-        return row.resolution_note or row.archive_reason or NOTHING
-
-    @admin.display(description=gettext_lazy("dead letter"))
-    def letter(self, row: JobRun) -> str:
-        letter = DeadLetter.objects.filter(source_kind=kind_of(JobRun), source_id=row.pk).first()
-        if letter is None:
-            return NOTHING
-        url = reverse("admin:deadletters_deadletter_change", args=[letter.pk])
-        return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))
 
 
 def _progress(row: JobRun) -> Told | None:

@@ -5,20 +5,19 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from apps.actions.admin import NOTHING, VerbAdmin, age, badge
+from apps.actions.admin import NOTHING, VerbAdmin, age
 from apps.actions.admin.pages import Told, line
-from apps.actions.verbs import kind_of
-from apps.deadletters.models import DeadLetter
+from apps.deadletters.admin import FailingColumns
 from apps.integrations.masking import masked
 from apps.syncs.models import RejectedRecord
 
 
 @admin.register(RejectedRecord)
-class RejectedRecordAdmin(VerbAdmin[RejectedRecord]):
+class RejectedRecordAdmin(FailingColumns, VerbAdmin[RejectedRecord]):
     """Records that could not be taken in: each stopped no other, and waits here."""
 
     list_display = ("record", "state", "job", "tenant", "error", "rejected", "row_verbs")
@@ -54,16 +53,6 @@ class RejectedRecordAdmin(VerbAdmin[RejectedRecord]):
     def error(self, row: RejectedRecord) -> str:
         return line(row.last_error) or NOTHING
 
-    @admin.display(description=gettext_lazy("failure class"))
-    def failure(self, row: RejectedRecord) -> str:
-        return " · ".join(word for word in (str(row.get_failure_class_display()), row.error_type) if word) or NOTHING
-
-    @admin.display(description=gettext_lazy("errors by field"))
-    def by_field(self, row: RejectedRecord) -> str:
-        named = row.error_fields.items() if isinstance(row.error_fields, dict) else ()
-        told = ((name, ", ".join(map(str, why)) if isinstance(why, list) else str(why)) for name, why in named)
-        return format_html_join("", "<div><code>{}</code> {}</div>", told) or NOTHING
-
     @admin.display(description=gettext_lazy("sync"))
     def sync_link(self, row: RejectedRecord) -> str:
         return format_html('<a href="{}">{}</a>', reverse("admin:syncs_sync_change", args=[row.sync_id]), row.sync)
@@ -83,15 +72,3 @@ class RejectedRecordAdmin(VerbAdmin[RejectedRecord]):
     @admin.display(description=gettext_lazy("due"))
     def due(self, row: RejectedRecord) -> str:
         return age(row.due_at) if row.status == RejectedRecord.Status.PENDING else NOTHING
-
-    @admin.display(description=gettext_lazy("how it was settled"))
-    def settled(self, row: RejectedRecord) -> str:
-        return row.resolution_note or row.archive_reason or NOTHING
-
-    @admin.display(description=gettext_lazy("dead letter"))
-    def letter(self, row: RejectedRecord) -> str:
-        letter = DeadLetter.objects.filter(source_kind=kind_of(RejectedRecord), source_id=row.pk).first()
-        if letter is None:
-            return NOTHING
-        url = reverse("admin:deadletters_deadletter_change", args=[letter.pk])
-        return format_html('<a href="{}">{}</a> {}', url, letter, badge(letter.status, letter.get_status_display()))

@@ -16,6 +16,7 @@ from apps.deadletters.failing import (
     WHY,
     Failing,
     archiving,
+    giving_back,
     giving_up_on_silence,
     rescuing,
     restoring,
@@ -148,16 +149,7 @@ class RejectedRecord(Failing):
         then="apps.deadletters.inbox.settled",
     )
     """It was asked for and taken in."""
-    give_back = Step(
-        _("Give back"),
-        sources=[Status.PROCESSING],
-        target=Status.PENDING,
-        sets={
-            "attempts": F("attempts") + 1,
-            "due_at": Now() + Given("wait", models.DurationField()),
-            **WHY,
-        },
-    )
+    give_back = giving_back(Status.PENDING)
     """The source did not answer, or not well: due again after a wait that doubles."""
     fail = Step(
         _("Fail"),
