@@ -22,7 +22,6 @@ EVERY = dt.timedelta(seconds=5)
 
 @pytest.fixture
 def job(world: object) -> Job:
-    JobRun.objects.all().delete()
     Job.objects.all().delete()
     return Job.objects.create(slug="cleanup", name="Often", every_seconds=5, overlap=Job.Overlap.WAIT)
 

@@ -129,7 +129,7 @@ def test_a_purge_takes_what_is_old_and_nothing_that_is_needed(
     fleet, kills = fleet_of(nodes=1, children=1), 0
     beside.start()
     watch.start()
-    for _round in until(lambda: JobRun.objects.filter(pk=run.pk, status="succeeded").exists(), 7200 if FULL else 240):
+    for _round in until(lambda: JobRun.objects.filter(pk=run.pk, status="succeeded").exists(), 7200 if FULL else 600):
         if kills < KILLS and deleted(run) > goes * (kills + 0.5) / (KILLS + 1) and is_held(run):
             fleet.kill_node(fleet.nodes[0])
             kills += 1

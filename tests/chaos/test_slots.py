@@ -9,6 +9,7 @@ from django.db.models import F
 from apps.jobs import catalogue, scheduling
 from apps.jobs.models import Job, JobRun
 from tests.chaos.fleet import Fleet, Killer, until, wait_until
+from tests.chaos.rounds import KINDS
 from tests.chaos.score import FULL
 from tests.chaos.world import World
 
@@ -18,16 +19,11 @@ HOUR = dt.timedelta(hours=1)
 
 @pytest.fixture
 def jobs(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    from tests.chaos import clockwork
-
-    monkeypatch.setattr(catalogue, "JOBS", clockwork.KINDS)
+    monkeypatch.setattr(catalogue, "JOBS", KINDS)
     catalogue.kinds.cache_clear()
-    JobRun.objects.all().delete()
     Job.objects.all().delete()
     scheduling.make_missing()
     yield
-    JobRun.objects.all().delete()
-    Job.objects.all().delete()
     catalogue.kinds.cache_clear()
 
 

@@ -18,15 +18,16 @@ from django.core.management import call_command
 from django.db import connection
 from django_celery_beat.models import IntervalSchedule
 
+from apps.jobs import scheduling
 from opsconsole import embedded, processes
 
-# What the cases leave behind; the beat's row, permissions and groups stay.
+# What the cases leave behind, and the jobs, which come anew; the beat's row, permissions and groups stay.
 EMPTIED = (
     "operations_pendingoperation, operations_attempt, operations_place, operations_tally, deadletters_deadletter,"
     " deadletters_failurefamily, deadletters_tally,"
     " actions_actionrun, actions_actionitem, integrations_service, integrations_circuitbreaker,"
     " integrations_eventsource, integrations_integrationevent, integrations_endpoint, integrations_mappingversion,"
-    " integrations_idempotencyrecord, jobs_jobrun, operations_flow, jobs_process, jobs_queue, jobs_heartbeat,"
+    " integrations_idempotencyrecord, jobs_job, jobs_jobrun, operations_flow, jobs_process, jobs_queue, jobs_heartbeat,"
     " jobs_tenant, syncs_sync"
 )
 
@@ -95,7 +96,7 @@ class World:
         """Take away what a case left."""
         with connection.cursor() as cursor:
             cursor.execute(f"TRUNCATE {EMPTIED} CASCADE")  # names of ours
-            cursor.execute("UPDATE jobs_job SET status = 'active', paused_at = NULL, paused_reason = ''")
+        scheduling.make_missing()
         self.flush_redis()
 
     def close(self) -> None:
