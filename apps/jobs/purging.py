@@ -28,16 +28,16 @@ from apps.jobs.models.retention import LONGEST_DAYS
 from apps.jobs.partitions import Partition
 from apps.jobs.retention import Walk, aged, catalogue, days_of, going, relations, waits_for
 
-FIRST, SMALLEST, LARGEST = 500, 20, 3_000
-"""Rows of a batch: the first, the fewest and the most."""
-SHORT_SECONDS, LONG_SECONDS = 0.1, 0.25
-"""A batch that took less is followed by a larger one; one that took more by a smaller one."""
+FIRST, SMALLEST, LARGEST = 500, 100, 5_000
+"""Rows of a batch: the first, the fewest and the most. With fewer, what each batch costs by itself would outweigh its rows."""
+AIMED_SECONDS = 0.1
+"""So long a batch is to take: the next one is fitted to how long this one took, at most doubled or halved."""
 STATEMENT_MS, LOCK_MS = 500, 200
 """A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
-SUFFERING = 4
-"""After a batch others may work for as long as it took; while some of them wait, for so many times that."""
+REST, REST_WHILE_OTHERS_WAIT = 0.25, 1.0
+"""After a batch the disk and the processors are left to others for so much of the time it took."""
 REST_AT_MOST = 2.0
 
 
@@ -130,11 +130,10 @@ class Purge:
 
     def _settle(self, seconds: float) -> None:
         """Fit the next batch to how long this one took, and let others work."""
-        if seconds > LONG_SECONDS:
-            self.size = max(self.size // 2, SMALLEST)
-        elif seconds < SHORT_SECONDS and not self.tries:
-            self.size = min(self.size * 2, LARGEST)
-        time.sleep(min(seconds * (SUFFERING if _others_wait() else 1), REST_AT_MOST))
+        if not self.tries:
+            fitting = self.size * min(max(AIMED_SECONDS / seconds, 0.5), 2)
+            self.size = min(max(int(fitting), SMALLEST), LARGEST)
+        time.sleep(min(seconds * (REST_WHILE_OTHERS_WAIT if _others_wait() else REST), REST_AT_MOST))
 
 
 def _is_needed(kept: Kept, part: Partition) -> bool:
@@ -272,10 +271,10 @@ def _execute(sql: str, model: type[models.Model], column: str, keys: Sequence[An
 
 
 def _others_wait() -> bool:
-    """Say whether somebody waits for a lock or for the disk at this moment: the purge is in their way, or adds to it."""
+    """Say whether somebody waits for a lock at this moment. Waiting for the disk says nothing: every commit does."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active'"
-            " AND pid <> pg_backend_pid() AND wait_event_type IN ('Lock', 'LWLock', 'IO', 'BufferPin'))"
+            " AND pid <> pg_backend_pid() AND wait_event_type IN ('Lock', 'LWLock', 'BufferPin'))"
         )
         return bool(cursor.fetchone()[0])
