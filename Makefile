@@ -4,7 +4,7 @@ BIN := .venv/bin
 NO_WHEELS := "The dependencies could not be installed; the reason stands above. The servers that come with them exist for Linux \
 	(glibc) and macOS, on x86-64 and arm64. On other machines use docker compose: docs/deploying.md says how."
 
-.PHONY: run test chaos fuzz hostile screenshots lint format lock messages secrets
+.PHONY: run test chaos fuzz hostile bench bench-quick screenshots lint format lock messages secrets
 
 run: .venv/run.stamp
 	@exec $(BIN)/python manage.py up
@@ -25,6 +25,14 @@ fuzz: .venv/dev.stamp
 # Forty hostile texts in every column, and the page of each row opened in Chromium; the short form opens each kind of page once.
 hostile: .venv/dev.stamp
 	@HOSTILE=full $(BIN)/python -m pytest tests/browser/test_hostile_texts.py $(ARGS)
+
+# Every hot path beside its peers and its limit, five rounds each; takes an hour or more of a quiet machine.
+bench: .venv/dev.stamp
+	@$(BIN)/python -m benchmarks.suite $(ARGS)
+
+# The same in short, in under five minutes: whether all of it runs, and roughly where it stands.
+bench-quick: .venv/dev.stamp
+	@$(BIN)/python -m benchmarks.suite --quick $(ARGS)
 
 # The pictures in docs/: the browser's walk through an outage, kept.
 screenshots: .venv/dev.stamp
