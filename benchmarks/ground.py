@@ -156,6 +156,16 @@ def execute(sql: str, params: Any = None) -> None:
         cursor.execute(sql, params)
 
 
+def conninfo() -> str:
+    """Return how others than Django connect to the ground's database, in libpq's words."""
+    from django.db import connection
+    from psycopg.conninfo import make_conninfo
+
+    told = connection.settings_dict
+    words = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return make_conninfo(**{word: str(told[name]) for word, name in words.items() if told[name]})
+
+
 def say(what: str, *figures: object) -> None:
     """Print one line of the table."""
     sys.stdout.write(f"{what:<58}" + "".join(f"{figure:>14}" for figure in figures) + "\n")

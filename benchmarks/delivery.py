@@ -1,0 +1,44 @@
+"""Operations delivered a second: ours whole, as shipped, beside its peers and the bare loop: `python -m benchmarks.delivery`."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from benchmarks import bare, far_end, frame
+from benchmarks.frame import Path, Target
+from benchmarks.ground import conninfo, ground
+from benchmarks.shipped import Shipped
+
+PAYLOAD = {"deal": 4711, "title": "A heat pump for the house at the lake", "value": 18900, "stage": "won"}
+OURS, BARE = "opsconsole, whole", "the limit: libcurl, claim and finish in batches"
+IN_FLIGHT = 256
+
+
+@contextmanager
+def path(quick: bool) -> Iterator[Path]:
+    """Everybody delivers the same hundred bytes to the same nginx, on the same servers."""
+    with ground(), far_end.running() as target, Shipped() as shipped:
+        count = 5_000 if quick else 20_000
+        ours = {
+            OURS: lambda: shipped.rate(target, PAYLOAD, count, in_flight=IN_FLIGHT),
+            BARE: lambda: bare.rate(conninfo(), target, json.dumps(PAYLOAD), 2 * count, IN_FLIGHT),
+        }
+        others = _peers(target, count)
+        yield Path(
+            "delivery",
+            "Delivery: claim an operation, POST 100 bytes to nginx, record the outcome; two cores for all of it",
+            "operations/s",
+            ours | others,
+            [
+                Target("ours ÷ the bare loop", OURS, BARE, 0.35, 0.7),
+                Target("ours ÷ the best peer", OURS, list(others), 3, 7),
+            ],
+        )
+
+
+def _peers(target: str, count: int) -> Mapping[str, Callable[[], float]]:
+    return {}
+
+
+if __name__ == "__main__":
+    frame.main(path, __doc__)
