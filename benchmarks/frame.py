@@ -45,21 +45,22 @@ class Path:
     """What a reader has to know; contenders may add to it."""
 
 
-Build = Callable[[bool], AbstractContextManager[Path]]
-"""Makes a path ready, in short form where told so, and clears up behind it."""
+Build = Callable[[bool], AbstractContextManager[Path | Sequence[Path]]]
+"""Makes a path ready, in short form where told so, and clears up behind it; or several that share their ground."""
 
 
 def main(build: Build, doc: str | None) -> None:
-    """Measure one path as the command line says, print its table, and write it down where asked to."""
+    """Measure a path, or several, as the command line says, print the tables, and write them down where asked to."""
     parser = argparse.ArgumentParser(description=doc)
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="few rows, one round")
     parser.add_argument("--only", nargs="*", default=[], help="contenders, by the beginnings of their names")
     parser.add_argument("--json", type=File)
     asked = parser.parse_args()
-    with build(asked.quick) as path:
-        found = measured(path, asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS), asked.only)
-    sys.stdout.write(as_markdown(found))
+    rounds = asked.rounds or (QUICK_ROUNDS if asked.quick else ROUNDS)
+    with build(asked.quick) as built:
+        found = [measured(path, rounds, asked.only) for path in ([built] if isinstance(built, Path) else built)]
+    sys.stdout.write("\n".join(as_markdown(each) for each in found))
     if asked.json:
         asked.json.write_text(json.dumps(found, indent=2))
 

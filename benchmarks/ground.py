@@ -7,31 +7,39 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-LOAD = """
-INSERT INTO operations_pendingoperation
-SELECT made.* FROM generate_series(1, %(count)s) AS n
+OPERATIONS = {
+    "id": "uuidv7(age)",
+    "source": "'shop'",
+    "status": "state",
+    "entity_id": "'order-' || n",
+    "attempts": "1",
+    "payload": "jsonb_build_object('title', 'Order ' || n, 'stage_id', n %% 9, 'note', repeat('x', 200))",
+    "created_at": "now() + age",
+    "updated_at": "now() + age",
+    "due_at": "CASE WHEN state = 'pending' AND n %% 2 = 0 THEN now() + interval '1 hour' ELSE now() + age END",
+    "failure_class": "CASE state WHEN 'failed' THEN 'transient' ELSE '' END",
+    "error_type": "CASE state WHEN 'failed' THEN 'HTTP 503' ELSE '' END",
+    "last_error": "CASE state WHEN 'failed' THEN 'HTTP 503: upstream ' || n %% 50 || ' is away' ELSE '' END",
+    "failed_at": "CASE state WHEN 'failed' THEN now() + age END",
+    "remote_id": "CASE state WHEN 'completed' THEN n::text ELSE '' END",
+    "completed_at": "CASE state WHEN 'completed' THEN now() + age END",
+}
+"""What sets an operation apart from the row of its service that it is a copy of."""
+OPERATIONS_FROM = """
+  FROM generate_series(1, %(count)s) AS n
   JOIN operations_pendingoperation o ON o.source = CASE WHEN n %% 10 = 0 THEN 'like erp' ELSE 'like piperun' END,
-  LATERAL (SELECT (n - %(count)s) * interval '60 ms' - interval '1 minute' AS age, %(status)s AS state) AS told,
-  LATERAL jsonb_populate_record(o, jsonb_build_object(
-      'id', uuidv7(age), 'source', 'shop', 'status', state, 'entity_id', 'order-' || n, 'attempts', 1,
-      'payload', jsonb_build_object('title', 'Order ' || n, 'stage_id', n %% 9, 'note', repeat('x', 200)),
-      'created_at', now() + age, 'updated_at', now() + age,
-      'due_at', CASE WHEN state = 'pending' AND n %% 2 = 0 THEN now() + interval '1 hour' ELSE now() + age END
-  ) || CASE state
-      WHEN 'failed' THEN jsonb_build_object('failure_class', 'transient', 'error_type', 'HTTP 503',
-          'last_error', 'HTTP 503: upstream ' || n %% 50 || ' is away', 'failed_at', now() + age)
-      WHEN 'completed' THEN jsonb_build_object('remote_id', n::text, 'completed_at', now() + age)
-      ELSE '{}' END) AS made
+  LATERAL (SELECT (n - %(count)s) * interval '60 ms' - interval '1 minute' AS age, %(status)s AS state) AS told
 """
-"""Copies of one row of each service, so that a new column needs no change here."""
 LETTERS = """
 INSERT INTO deadletters_deadletter (id, status, source_kind, source_id, title, service, tenant, entity_type, entity_id,
     error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, words)
@@ -46,22 +54,31 @@ INSERT INTO deadletters_failurefamily (id, status, fingerprint, source_kind, tit
 SELECT uuidv7(), 'open', first.* FROM (SELECT DISTINCT ON (fingerprint) fingerprint, source_kind, title, service, error_type,
     failure_class, message, '', '', '', '', 0 FROM deadletters_deadletter ORDER BY fingerprint, id) AS first
 """
-EVENTS = """
-INSERT INTO integrations_integrationevent
-SELECT made.* FROM generate_series(1, %(count)s) AS n
-  JOIN integrations_integrationevent o ON o.event_id = 'like',
-  LATERAL (SELECT (n - %(count)s) * interval '300 ms' - interval '1 minute' AS age) AS told,
-  LATERAL jsonb_populate_record(o, jsonb_build_object(
-      'id', uuidv7(age), 'event_id', 'event-' || n, 'subject', 'lead-' || n %% 50000, 'event_type', 'lead.' || n %% 12,
-      'received_at', now() + age, 'occurred_at', now() + age, 'due_at', now() + age, 'updated_at', now() + age,
-      'trace_id', md5(n::text)
-  ) || CASE
-      WHEN n %% 100 = 0 THEN jsonb_build_object('status', 'failed', 'failed_at', now() + age, 'error_type', 'mapping',
-          'failure_class', 'permanent_data', 'last_error', 'Endpoint leads: field ' || n %% 40 || ' is missing')
-      WHEN n > %(count)s - 500 THEN '{}'
-      ELSE jsonb_build_object('status', 'processed', 'processed_at', now() + age, 'outcome', 'operations') END) AS made
+EVENTS = {
+    "id": "uuidv7(age)",
+    "event_id": "'event-' || n",
+    "subject": "'lead-' || n %% 50000",
+    "event_type": "'lead.' || n %% 12",
+    "received_at": "now() + age",
+    "occurred_at": "now() + age",
+    "due_at": "now() + age",
+    "updated_at": "now() + age",
+    "trace_id": "md5(n::text)",
+    "status": "state",
+    "failed_at": "CASE state WHEN 'failed' THEN now() + age END",
+    "error_type": "CASE state WHEN 'failed' THEN 'mapping' ELSE '' END",
+    "failure_class": "CASE state WHEN 'failed' THEN 'permanent_data' ELSE '' END",
+    "last_error": "CASE state WHEN 'failed' THEN 'Endpoint leads: field ' || n %% 40 || ' is missing' ELSE '' END",
+    "processed_at": "CASE state WHEN 'processed' THEN now() + age END",
+    "outcome": "CASE state WHEN 'processed' THEN 'operations' ELSE o.outcome END",
+}
+"""What sets an event apart from the one that it is a copy of."""
+EVENTS_FROM = """
+  FROM generate_series(1, %(count)s) AS n JOIN integrations_integrationevent o ON o.event_id = 'like',
+  LATERAL (SELECT (n - %(count)s) * interval '300 ms' - interval '1 minute' - %(ago)s::interval AS age,
+      CASE WHEN n %% 100 = 0 THEN 'failed' WHEN n > %(count)s - 500 THEN 'received' ELSE 'processed' END AS state) AS told
 """
-"""Copies of one event: half a thousand wait, one in a hundred failed, the others became operations."""
+"""Half a thousand wait, one in a hundred failed, the others became operations."""
 
 ATTEMPTS = """
 INSERT INTO operations_attempt (operation_id, service_id, at, duration_ms, method, url, status_code, failure_class,
@@ -69,6 +86,23 @@ INSERT INTO operations_attempt (operation_id, service_id, at, duration_ms, metho
 SELECT id, service_id, now() + (created_at - now()) * 20, 120, 'POST', '', 201, failure_class, '', '', false FROM operations_pendingoperation
 """
 """A call for each operation, over the last days."""
+
+LARGE = [
+    *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
+    *("deadletters_deadletter", "actions_actionitem"),
+]
+LOOSE_INDEXES = """
+SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.tablename = ANY(%s)
+   AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexname::regclass)
+"""
+TALLIES = """
+TRUNCATE operations_tally, deadletters_tally;
+INSERT INTO operations_tally (service_id, queue_id, status, archived, change)
+SELECT service_id, queue_id, status, archived_at IS NOT NULL, count(*) FROM operations_pendingoperation GROUP BY 1, 2, 3, 4;
+INSERT INTO deadletters_tally (status, fingerprint, title, error_type, entity_type, service, tenant, change)
+SELECT status, fingerprint, title, error_type, entity_type, service, tenant, count(*)
+  FROM deadletters_deadletter GROUP BY 1, 2, 3, 4, 5, 6, 7
+"""
 
 
 @contextmanager
@@ -121,7 +155,9 @@ def _close() -> None:
 
 def load(status: str, count: int) -> None:
     """Load operations in one state; failed ones with their dead letters, unless there are some already."""
-    execute(LOAD, {"status": status, "count": count})
+    from apps.operations.models import PendingOperation
+
+    execute(_copying(PendingOperation, OPERATIONS) + OPERATIONS_FROM, {"status": status, "count": count})
     if status == "failed":
         execute(LETTERS)
         execute(FAMILIES)
@@ -132,15 +168,90 @@ def load_attempts() -> None:
     execute(ATTEMPTS)
 
 
-def load_events(count: int) -> None:
-    """Load events of one source over the last days, a quarter of a million a day."""
+def load_events(count: int, ago: str = "0 days") -> None:
+    """Load events of one source over some days that ended so long ago, a quarter of a million a day."""
     from apps.integrations.models import EventSource, IntegrationEvent
 
     source = EventSource.objects.create(slug="site", name="The site")
     body = b'{"name": "Ana", "note": "' + b"x" * 200 + b'"}'
     told = {"event_id": "like", "event_type": "lead", "body": body, "data": {"name": "Ana"}, "proof": "signed"}
     IntegrationEvent.objects.create(source=source, outcome="nothing", **told)
-    execute(EVENTS, {"count": count})
+    execute(_copying(IntegrationEvent, EVENTS) + EVENTS_FROM, {"count": count, "ago": ago})
+
+
+def _copying(model: Any, sets: Mapping[str, str]) -> str:
+    """Return how copies of a row go in that differ by what is set; a new column needs no change here."""
+    columns = [str(field.column) for field in model._meta.concrete_fields]
+    values = ", ".join(sets.get(column, f"o.{column}") for column in columns)
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values}"  # noqa: S608 # constants
+
+
+@contextmanager
+def in_bulk() -> Iterator[None]:
+    """Load millions of rows: triggers rest, indexes are made afterwards, and tallies counted from what is there."""
+    indexes = _rows(LOOSE_INDEXES, [LARGE])
+    execute("; ".join(f"DROP INDEX {name}" for name, _sql in indexes))
+    _from_now_on("SET session_replication_role = replica")
+    yield
+    _from_now_on("RESET session_replication_role")
+    at_once(*(partial(_index, sql) for _name, sql in indexes))
+    execute(TALLIES)
+
+
+def _from_now_on(setting: str) -> None:
+    execute(f"ALTER DATABASE {_name()} {setting}")
+    _close()
+
+
+def _index(sql: str) -> None:
+    execute(f"SET maintenance_work_mem = '1GB'; {sql}; RESET maintenance_work_mem")
+
+
+def at_once(*work: Callable[[], object]) -> None:
+    """Do several things, each over a connection of its own, as many at once as there are cores."""
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for done in [pool.submit(_apart, each) for each in work]:
+            done.result()
+
+
+def _apart(work: Callable[[], object]) -> None:
+    try:
+        work()
+    finally:
+        _close()
+
+
+def keep() -> None:
+    """Keep the tables as they stand, for `put_back`."""
+    with _beside() as server:
+        server.execute("CHECKPOINT")
+        server.execute(f"CREATE DATABASE kept TEMPLATE {_name()} STRATEGY FILE_COPY")
+
+
+def put_back() -> None:
+    """Make the tables what they were when they were kept, to the byte: nobody finds them swollen by who came before."""
+    with _beside() as server:
+        (number,) = server.execute("SELECT oid FROM pg_database WHERE datname = %s", [_name()]).fetchone() or ()
+        server.execute(f"DROP DATABASE {_name()} WITH (FORCE)")
+        # The same number: to the console another one would be a database that was restored.
+        server.execute(f"CREATE DATABASE {_name()} TEMPLATE kept STRATEGY FILE_COPY OID = {number}")
+
+
+@contextmanager
+def _beside() -> Iterator[Any]:
+    """Connect to the server, and nobody to our database."""
+    import psycopg
+    from django.db import connection
+
+    _close()
+    with psycopg.connect(**connection.get_connection_params() | {"dbname": "postgres"}, autocommit=True) as server:
+        yield server
+
+
+def _name() -> str:
+    from django.db import connection
+
+    return str(connection.settings_dict["NAME"])
 
 
 def settle_down() -> None:
@@ -156,14 +267,12 @@ def execute(sql: str, params: Any = None) -> None:
         cursor.execute(sql, params)
 
 
-def conninfo() -> str:
-    """Return how others than Django connect to the ground's database, in libpq's words."""
+def _rows(sql: str, params: Any = None) -> list[tuple[Any, ...]]:
     from django.db import connection
-    from psycopg.conninfo import make_conninfo
 
-    told = connection.settings_dict
-    words = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
-    return make_conninfo(**{word: str(told[name]) for word, name in words.items() if told[name]})
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return list(cursor.fetchall())
 
 
 def say(what: str, *figures: object) -> None:

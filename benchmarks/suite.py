@@ -47,7 +47,7 @@ def _measure(paths: Sequence[str], quick: bool) -> tuple[list[dict[str, Any]], l
             words = [sys.executable, "-m", f"benchmarks.{name}", "--json", str(file), *(["--quick"] if quick else [])]
             subprocess.run(words, cwd=ROOT, check=False, stdout=sys.stderr)  # noqa: S603 # ours
             if file.exists():
-                found.append(json.loads(file.read_text()))
+                found.extend(json.loads(file.read_text()))
             else:
                 failed.append(name)
     return found, failed

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 
 from apps.actions.models import ActionItem
 from apps.integrations.models import Service
-from apps.jobs.models import Job, JobRun, Queue
+from apps.jobs.models import Job, Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.conftest import hand_in
 from tests.chaos.fleet import Fleet, wait_until
