@@ -146,8 +146,6 @@ DATABASES["default"]["OPTIONS"]["options"] = " ".join(
         "statement_timeout": STATEMENT_TIMEOUT_MS,
         "lock_timeout": 2000,
         "idle_in_transaction_session_timeout": 15000,
-        # A generic plan of `IN (… LIMIT $n)` scans the table: plan each claim with its values.
-        "plan_cache_mode": "force_custom_plan",
     }.items()
 )
 
