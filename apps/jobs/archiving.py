@@ -49,13 +49,13 @@ class Rows:
     lines: Sequence[str]
 
 
-def rows_as_json(table: str, column: str, keys: Sequence[Any]) -> Rows:
-    """Read the rows of a table that have one of these keys in a column."""
+def rows_as_json(table: str, column: str, keys: str) -> Rows:
+    """Read the rows of a table that have one of these keys, an array as PostgreSQL writes it, in a column."""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT row_to_json(t)::text FROM {_quoted(table)} t WHERE {_quoted(column)} = ANY(%s)"  # noqa: S608 # names from models only
             f" ORDER BY t.{_quoted(_key_of(table))}",
-            [list(keys)],
+            [keys],
         )
         return Rows(table, [line for (line,) in cursor.fetchall()])
 
