@@ -83,9 +83,10 @@ EVENTS_FROM = """
 ATTEMPTS = """
 INSERT INTO operations_attempt (operation_id, service_id, at, duration_ms, method, url, status_code, failure_class,
     excerpt, worker, stale)
-SELECT id, service_id, now() + (created_at - now()) * 20, 120, 'POST', '', 201, failure_class, '', '', false FROM operations_pendingoperation
+SELECT id, service_id, now() - %(ago)s::interval + (created_at - now()) * 20, 120, 'POST', '', 201, failure_class, '', '', false
+  FROM operations_pendingoperation
 """
-"""A call for each operation, over the last days."""
+"""A call for each operation, over some days."""
 
 LARGE = [
     *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
@@ -163,9 +164,9 @@ def load(status: str, count: int) -> None:
         execute(FAMILIES)
 
 
-def load_attempts() -> None:
-    """Load a call for each operation that is there."""
-    execute(ATTEMPTS)
+def load_attempts(ago: str = "0 days") -> None:
+    """Load a call for each operation that is there, over some days that ended so long ago."""
+    execute(ATTEMPTS, {"ago": ago})
 
 
 def load_events(count: int, ago: str = "0 days") -> None:
@@ -183,7 +184,7 @@ def _copying(model: Any, sets: Mapping[str, str]) -> str:
     """Return how copies of a row go in that differ by what is set; a new column needs no change here."""
     columns = [str(field.column) for field in model._meta.concrete_fields]
     values = ", ".join(sets.get(column, f"o.{column}") for column in columns)
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values}"  # noqa: S608 # constants
+    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values}"
 
 
 @contextmanager
@@ -241,10 +242,9 @@ def put_back() -> None:
 def _beside() -> Iterator[Any]:
     """Connect to the server, and nobody to our database."""
     import psycopg
-    from django.db import connection
 
     _close()
-    with psycopg.connect(**connection.get_connection_params() | {"dbname": "postgres"}, autocommit=True) as server:
+    with psycopg.connect(conninfo(), dbname="postgres", autocommit=True) as server:
         yield server
 
 
@@ -273,6 +273,16 @@ def _rows(sql: str, params: Any = None) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return list(cursor.fetchall())
+
+
+def conninfo() -> str:
+    """Return how others than Django connect to the ground's database, in libpq's words."""
+    from django.db import connection
+    from psycopg.conninfo import make_conninfo
+
+    told = connection.settings_dict
+    words = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    return make_conninfo(**{word: str(told[name]) for word, name in words.items() if told[name]})
 
 
 def say(what: str, *figures: object) -> None:

@@ -23,7 +23,7 @@ DO $$ BEGIN FOR day IN 100..116 LOOP
 END LOOP; END $$
 """
 LOOKED_ON = {False: 10.0, True: 2.0}
-"""Seconds for which a writer is watched whom nobody disturbs, in full and in short."""
+"""Seconds for which a writer is watched at least, in full and in short."""
 
 
 @contextmanager
@@ -44,7 +44,9 @@ def path(quick: bool) -> Iterator[list[Path]]:
                     Target("purge ÷ plain DELETE", OURS, PLAIN, 0.5, 1),
                     Target("parts dropped ÷ plain DELETE", DROPPED, PLAIN, 1, 10),
                 ],
-                notes=["Events are deleted in batches, attempts dropped by the day; the same purge, which asks of each what still needs it."],
+                notes=[
+                    "Events are deleted in batches, attempts dropped by the day; the same purge, which asks of each what still needs it."
+                ],
             ),
             Path(
                 slug="purge_writer",
@@ -56,6 +58,7 @@ def path(quick: bool) -> Iterator[list[Path]]:
                     Target("beside parts dropped ÷ alone", DROPPED, IDLE, 2, 1.2),
                 ],
                 more_is_better=False,
+                notes=[f"The writer is watched for {LOOKED_ON[quick]:.0f} s at least, however soon the rows are gone."],
             ),
         ]
 
@@ -74,7 +77,8 @@ class _Beside:
                 began = time.perf_counter()
                 act()
                 seconds = time.perf_counter() - began
-            self.waits.setdefault(who, []).append(p99(took) if len(took) > 1 else max(took, default=0))
+                time.sleep(max(self.looked_on - seconds, 0))
+            self.waits.setdefault(who, []).append(p99(took))
             return self.rows / seconds
 
         return measure
