@@ -48,16 +48,19 @@ def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def take(step: Step, rows: QuerySet[Held], lease: dt.timedelta = LEASE) -> list[Held]:
+def take(step: Step, rows: QuerySet[Held], lease: dt.timedelta = LEASE, columns: Sequence[str] = ()) -> list[Held]:
     """Claim the rows of a sliced and ordered queryset, all under one new token, and commit.
+
+    `columns` are what the rows are read with, where not all of them are needed.
 
     Rows that another transaction holds are stepped over, so a pass that finds fewer than asked may be repeated.
     The order of what comes back is not kept.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         return statements.claim(
             step,
             rows,
+            columns,
             # Drawn once per statement, not per row: a subquery that refers to no row runs once.
             token=RawSQL("(SELECT nextval('actions_token'))", ()),
             worker=this_worker(),
@@ -101,8 +104,8 @@ def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, *
     """
     if not outcomes:
         return []
-    rows: QuerySet[Any] = step.model._base_manager.filter(pk__in=list(outcomes)).filter(Q(token=token))
-    with transaction.atomic():
+    rows: QuerySet[Any] = step.model._base_manager.filter(pk__among=set(outcomes)).filter(Q(token=token))
+    with transaction.atomic(savepoint=False):
         looked_at = statements.move(
             step,
             rows,

@@ -38,8 +38,10 @@ def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
 
 
 def settled(moved: Moved) -> None:
-    """The sources succeeded: their dead letters are resolved."""
-    _follow(DeadLetter.settle, _letters(moved).filter(status__in=DeadLetter.OPEN), moved)
+    """The sources succeeded: their dead letters are resolved. Most had none, and a look costs a tenth of a move."""
+    letters = _letters(moved).filter(status__in=DeadLetter.OPEN)
+    if letters.exists():
+        _follow(DeadLetter.settle, letters, moved)
 
 
 def retried(moved: Moved) -> None:
@@ -167,7 +169,7 @@ _MAY_REGRESS = (FailureFamily.Status.RESOLVED, FailureFamily.Status.IGNORED)
 
 
 def _letters(moved: Moved) -> QuerySet[DeadLetter]:
-    return DeadLetter.objects.filter(source_kind=kind_of(moved.move.model), source_id__in=list(moved.ids))
+    return DeadLetter.objects.filter(source_kind=kind_of(moved.move.model), source_id__among={*moved.ids})
 
 
 def _follow(step: Step, letters: QuerySet[DeadLetter], moved: Moved, each: Any = None, **given: Any) -> None:

@@ -65,7 +65,7 @@ class Names:
     def find(self, host: str) -> Future[list[str]]:
         """Return the host's addresses: known, or on their way."""
         expires, future = self._known.get(host, (0.0, None))
-        if future is None or (future.done() and expires < time.monotonic()):
+        if future is None or (expires < time.monotonic() and future.done()):
             future = self._asked(host)
         return future
 

@@ -15,11 +15,12 @@ from django.utils.translation import gettext as _
 
 from apps.integrations.addresses import Names, Network, may_dial
 from apps.integrations.connectors.shape import Answer
-from apps.integrations.engine import Engine, Transfer
+from apps.integrations.engine import Engine, Route, Transfer
 from apps.integrations.outcome import EgressRefused, Unanswered
 
 SLICE_SECONDS = 0.01
 """How long the engine sleeps at most while names are being looked up."""
+TARGETS_KEPT = 256
 
 # Nothing that two readers of addresses could read in two ways: no user, no encoded host, no backslash, no blanks.
 URL = re.compile(
@@ -62,6 +63,7 @@ class Calls:
         self._engine = Engine()
         self._waiting: list[_Call] = []
         self._refused: list[tuple[Hashable, Answer]] = []
+        self._targets: dict[str, _Target] = {}
 
     @property
     def in_flight(self) -> int:
@@ -71,11 +73,21 @@ class Calls:
     def start(self, tag: Hashable, request: requests.Request, policy: Policy) -> None:
         """Begin a call; `wait` will hand back its tag."""
         try:
-            call = _Call(tag, request, policy)
+            method, url, headers, body = _prepared(request)
+            call = _Call(tag, self._target(url, policy), method, headers, body)
         except EgressRefused as refusal:
             self._refused.append((tag, refusal))
         else:
             self._waiting += [] if self._dialled(call) else [call]
+
+    def _target(self, url: str, policy: Policy) -> "_Target":
+        """Return the target at an address; most calls go to a few of them, each read and checked once."""
+        target = self._targets.get(url)
+        if target is None or target.policy is not policy:
+            if len(self._targets) >= TARGETS_KEPT:
+                self._targets.clear()
+            target = self._targets[url] = _Target(url, policy)
+        return target
 
     def wait(self, timeout: float) -> list[tuple[Hashable, Answer]]:
         """Return the calls that ended, after at most `timeout` seconds; none sooner only where none are in flight."""
@@ -96,16 +108,18 @@ class Calls:
         if not self._waiting:
             return left
         if not self._engine.in_flight:
-            wait_for_any([self._names.find(call.host) for call in self._waiting], min(left, 0.1), FIRST_COMPLETED)
+            looked_for = [self._names.find(call.target.host) for call in self._waiting]
+            wait_for_any(looked_for, min(left, 0.1), FIRST_COMPLETED)
         return min(left, SLICE_SECONDS)
 
     def _dialled(self, call: "_Call") -> bool:
         """Hand a call to the engine once its name is known; answer false while it is not."""
-        found = self._names.find(call.host)
-        if not found.done() and time.monotonic() < call.expires:
+        target = call.target
+        found = self._names.find(target.host)
+        if found is not target.found and not found.done() and time.monotonic() < call.expires:
             return False
         try:
-            self._engine.start(call.tag, call.transfer(_addresses(call.host, found)))
+            self._engine.start(call.tag, Transfer(target.route(found), call.method, call.headers, call.body))
         except (Unanswered, EgressRefused) as error:
             self._refused.append((call.tag, error))
         return True
@@ -114,27 +128,40 @@ class Calls:
 class _Call:
     """A request that may be made, as far as can be told before its name is looked up."""
 
-    __slots__ = ("_body", "_headers", "_method", "_policy", "_url", "expires", "host", "port", "tag")
+    __slots__ = ("body", "expires", "headers", "method", "tag", "target")
 
-    def __init__(self, tag: Hashable, request: requests.Request, policy: Policy) -> None:
-        self.tag, self._policy = tag, policy
-        self._method, self._url, self._headers, self._body = _prepared(request)
-        parts = URL.fullmatch(self._url)
+    def __init__(self, tag: Hashable, target: "_Target", method: str, headers: list[str], body: bytes | None) -> None:
+        self.tag, self.target, self.method, self.headers, self.body = tag, target, method, headers, body
+        self.expires = time.monotonic() + target.policy.connect_seconds
+
+
+class _Target:
+    """An address that calls go to under a policy. Raises `EgressRefused` where its text alone says that none may."""
+
+    def __init__(self, url: str, policy: Policy) -> None:
+        parts = URL.fullmatch(url)
         if parts is None:
             raise EgressRefused(
                 _("This is no address that can be called; it needs http(s)://host/path in plain ASCII.")
             )
-        self.host = parts["host"].strip("[]")
-        self.port = _port(parts)
-        self.expires = time.monotonic() + policy.connect_seconds
+        self.url, self.policy = url, policy
+        self.host, self.port = parts["host"].strip("[]"), _port(parts)
+        self.found: Future[list[str]] | None = None
+        """What its route was made by: a name that was looked up anew makes a new route."""
         if self.port not in policy.ports:
             raise EgressRefused(
                 _("Port %(port)s of %(host)s is not among the ports this service may use.") % self._words()
             )
 
-    def transfer(self, addresses: list[str]) -> Transfer:
-        """Pin the call to the addresses of its name; raise `EgressRefused` where one of them may not be called."""
-        policy = self._policy
+    def route(self, found: Future[list[str]]) -> Route:
+        """Pin calls to the addresses of the name; raise `EgressRefused` where one of them may not be called."""
+        if self.found is not found:
+            self._route = self._route_to(_addresses(self.host, found))
+            self.found = found
+        return self._route
+
+    def _route_to(self, addresses: list[str]) -> Route:
+        policy = self.policy
         allowed = partial(may_dial, networks=policy.networks)
         for address in addresses:
             if not allowed(address):
@@ -144,11 +171,8 @@ class _Call:
                     )
                     % (self._words() | {"address": address})
                 )
-        return Transfer(
-            method=self._method,
-            url=self._url,
-            headers=self._headers,
-            body=self._body,
+        return Route(
+            url=self.url,
             pin=f"{self.host}:{self.port}:{','.join(_bracketed(a) for a in addresses)}" if ":" not in self.host else "",
             may_dial=allowed,
             connect_seconds=policy.connect_seconds,

@@ -1,6 +1,7 @@
 """The one engine: libcurl moves the bytes of hundreds of transfers at once, in the one thread that made the engine."""
 
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NamedTuple
 
@@ -34,18 +35,28 @@ ALWAYS = {
 }
 
 
-class Transfer(NamedTuple):
-    """One request in the engine's terms. `pin` is libcurl's RESOLVE line; `may_dial` has the last word on an address."""
+@dataclass(frozen=True, eq=False, slots=True)
+class Route:
+    """Where calls go and how long they may take, found and checked once for many: handles that know it set it no second time.
 
-    method: str
+    `pin` is libcurl's RESOLVE line; `may_dial` has the last word on an address.
+    """
+
     url: str
-    headers: Sequence[str]
-    body: bytes | None
     pin: str
     may_dial: Callable[[str], bool]
     connect_seconds: float
     deadline_seconds: float
     max_bytes: int
+
+
+class Transfer(NamedTuple):
+    """One request in the engine's terms."""
+
+    route: Route
+    method: str
+    headers: Sequence[str]
+    body: bytes | None
 
 
 class Engine:
@@ -121,6 +132,8 @@ class _Handle:
         self.curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
+        self.route: Route | None = None
+        self.kind: tuple[str, bool] | None = None
 
     def prepare(self, transfer: Transfer) -> None:
         self.transfer = transfer
@@ -130,12 +143,13 @@ class _Handle:
         self.size = 0
         self.sent = False
         self.refusal: EgressRefused | None = None
-        self._set_options()
+        self._set_route(transfer.route)
+        self._set_request(transfer)
 
     def response(self) -> requests.Response:
         response = requests.Response()
         response.status_code = self.curl.getinfo(pycurl.RESPONSE_CODE)
-        response.url = self.transfer.url
+        response.url = self.transfer.route.url
         response.elapsed = timedelta(seconds=self.curl.getinfo(pycurl.TOTAL_TIME))
         self._fill_headers(response)
         # `requests` reads what has been read already from here.
@@ -153,32 +167,36 @@ class _Handle:
             reason = _("The connection was closed before an answer came")
         return Unanswered(self.sent, reason)
 
-    def _set_options(self) -> None:
-        transfer, setopt = self.transfer, self.curl.setopt
-        setopt(pycurl.URL, transfer.url)
-        setopt(pycurl.RESOLVE, [transfer.pin] if transfer.pin else [])
-        setopt(pycurl.HTTPHEADER, transfer.headers)
-        setopt(pycurl.CONNECTTIMEOUT_MS, int(transfer.connect_seconds * 1000))
-        setopt(pycurl.TIMEOUT_MS, int(transfer.deadline_seconds * 1000))
-        self._set_method()
+    def _set_route(self, route: Route) -> None:
+        if self.route is not route:
+            self.route, setopt = route, self.curl.setopt
+            setopt(pycurl.URL, route.url)
+            setopt(pycurl.RESOLVE, [route.pin] if route.pin else [])
+            setopt(pycurl.CONNECTTIMEOUT_MS, int(route.connect_seconds * 1000))
+            setopt(pycurl.TIMEOUT_MS, int(route.deadline_seconds * 1000))
 
-    def _set_method(self) -> None:
+    def _set_request(self, transfer: Transfer) -> None:
+        kind = (transfer.method, transfer.body is None)
+        if self.kind != kind:
+            self.kind = kind
+            self._set_method(transfer.method, transfer.body is not None)
+        self.curl.setopt(pycurl.HTTPHEADER, transfer.headers)
+        if transfer.body is not None:
+            self.curl.setopt(pycurl.POSTFIELDS, transfer.body)
+
+    def _set_method(self, method: str, has_body: bool) -> None:
         setopt = self.curl.setopt
-        if self.transfer.body is None:
-            setopt(pycurl.HTTPGET, 1)
-        else:
-            setopt(pycurl.POST, 1)
-            setopt(pycurl.POSTFIELDS, self.transfer.body)
-        if self.transfer.method == "HEAD":
+        setopt(pycurl.POST if has_body else pycurl.HTTPGET, 1)
+        if method == "HEAD":
             setopt(pycurl.NOBODY, 1)
-        setopt(pycurl.CUSTOMREQUEST, self.transfer.method)
+        setopt(pycurl.CUSTOMREQUEST, method)
 
     def _before_sending(self, address: str, *_others: object) -> Any:
         # Asked just before bytes leave. A second time means that libcurl would send the request again over another
         # connection, because a kept one was closed on it: nobody but the row's owner may repeat a call.
         if self.sent:
             return pycurl.PREREQFUNC_ABORT
-        if not self.transfer.may_dial(address):
+        if not self.transfer.route.may_dial(address):
             self.refusal = EgressRefused(_("The address %s may not be called.") % address)
             return pycurl.PREREQFUNC_ABORT
         self.sent = True
@@ -196,8 +214,8 @@ class _Handle:
     def _take_body(self, chunk: bytes) -> int | None:
         self.chunks.append(chunk)
         self.size += len(chunk)  # as unpacked
-        if self.size > self.transfer.max_bytes:
-            return self._refuse_size(_("it is longer than %s bytes") % self.transfer.max_bytes)
+        if self.size > self.transfer.route.max_bytes:
+            return self._refuse_size(_("it is longer than %s bytes") % self.transfer.route.max_bytes)
         return None
 
     def _refuse_size(self, reason: str) -> int:
@@ -209,7 +227,7 @@ class _Handle:
         return -1
 
     def _words(self, reason: str) -> dict[str, str]:
-        return {"url": masked_url(self.transfer.url), "reason": reason}
+        return {"url": masked_url(self.transfer.route.url), "reason": reason}
 
     def _fill_headers(self, response: requests.Response) -> None:
         status, *lines = self.lines

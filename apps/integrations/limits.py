@@ -21,6 +21,7 @@ WITH held AS (
       FROM integrations_service s JOIN integrations_circuitbreaker b ON b.service_id = s.id
      WHERE s.id = %(service)s AND s.status = 'active' AND b.status = 'closed'
        AND (s.waits_until IS NULL OR s.waits_until <= statement_timestamp())
+       AND (%(queue)s::uuid IS NULL OR EXISTS (SELECT FROM jobs_queue q WHERE q.id = %(queue)s AND q.status = 'active'))
        -- The breaker too: once it has tripped, nobody is about to call.
        FOR NO KEY UPDATE OF s SKIP LOCKED FOR SHARE OF b SKIP LOCKED
 )
@@ -31,14 +32,16 @@ RETURNING GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s))::int
 """
 
 
-def grant(service_id: UUID, wanted: int) -> int:
-    """Take up to `wanted` calls out of a service's bucket and return how many there were.
+def grant(service_id: UUID, wanted: int, queue_id: UUID | None = None) -> int:
+    """Take up to `wanted` calls out of a service's bucket, for a queue's work where one is named; return how many there were.
 
-    None where it is paused, told to wait, or behind a breaker that is not closed; a missing breaker never opens the gate.
-    None either where another worker is counting: nobody waits for one that was stopped in the middle of it.
+    None where either is paused, or the service is told to wait or behind a breaker that is not closed; a missing breaker
+    never opens the gate. None either where another worker is counting: nobody waits for one that was stopped in the middle of it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(GRANT, {"service": service_id, "wanted": wanted, "ramp": RAMP.total_seconds()})
+        cursor.execute(
+            GRANT, {"service": service_id, "queue": queue_id, "wanted": wanted, "ramp": RAMP.total_seconds()}
+        )
         row = cursor.fetchone()
     return int(row[0]) if row else 0
 

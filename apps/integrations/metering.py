@@ -1,6 +1,7 @@
 """What is counted of calls to services and of events from them, under the names that runbook 2 looks for (S2-9 to S2-11)."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 from django.db import Error
@@ -19,13 +20,19 @@ EVENTS = Count("webhook_events_total", "Events from other systems.", "webhook_ty
 """`status`: received, duplicate or refused at the door; success, error or retry once a worker had it."""
 
 
-def count_calls(service: str, operation: str, settled: Settled) -> None:
-    """Count the calls that were made for one operation, probe or look; the last carries its outcome."""
-    for exchange in settled.exchanges:
-        last = exchange is settled.exchanges[-1]
-        good = settled.outcome is not None and settled.outcome.succeeded if last else _answered(exchange)
-        CALLS.add(service, operation, SUCCESS if good else ERROR)
-        CALL_SECONDS.took(exchange.duration_ms / 1000, service, operation)
+def count_calls(service: str, operation: str, made: Iterable[Settled]) -> None:
+    """Count the calls that were made for operations, probes or looks; the last of each carries its outcome."""
+    good: Counter[bool] = Counter()
+    spans = []
+    for settled in made:
+        for exchange in settled.exchanges:
+            last = exchange is settled.exchanges[-1]
+            succeeded = settled.outcome is not None and settled.outcome.succeeded
+            good[succeeded if last else _answered(exchange)] += 1
+            spans.append(exchange.duration_ms / 1000)
+    for went_well, number in good.items():
+        CALLS.add(service, operation, SUCCESS if went_well else ERROR, amount=number)
+    CALL_SECONDS.took_each(spans, service, operation)
 
 
 def count_events(source: str, event_types: Iterable[str], status: str) -> None:

@@ -41,7 +41,7 @@ def probe_all(services: Collection[Service]) -> dict[UUID, Outcome]:
             for settled in door.wait(PROBE_SECONDS):
                 outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The probe was not made."))
                 key = UUID(str(settled.tag))
-                count_calls(slugs[key], "probe", settled)
+                count_calls(slugs[key], "probe", [settled])
                 outcomes[key] = _keep(key, outcome, sum(exchange.duration_ms for exchange in settled.exchanges))
     return outcomes
 

@@ -10,6 +10,12 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation, Tally
 
+READ = (
+    *("id", "token", "worker", "operation_type", "payload", "traceparent"),
+    *("attempts", "max_retries", "called_at", "remote_id", "remote_url"),
+)
+"""What a delivery needs of an operation: reading its forty columns would cost more than the call."""
+
 
 def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[PendingOperation]:
     """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
@@ -17,12 +23,12 @@ def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[Pen
     One short transaction, which holds the service's row: of several drains one at a time counts and takes.
     """
     rows = due(crashes).filter(queue=queue, service=service)
-    if not rows.exists():
+    if crashes and not rows.exists():
         return []
     with transaction.atomic():
-        granted = limits.grant(service.pk, wanted)
+        granted = limits.grant(service.pk, wanted, queue.pk)
         wanted = min(granted, _room(service))
-        taken = leases.take(PendingOperation.claim, rows.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
+        taken = _taken(rows.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
         limits.charge(service.pk, len(taken) - granted)
     return taken
 
@@ -54,6 +60,10 @@ def due(crashes: int | None = None) -> QuerySet[PendingOperation]:
     if crashes is None:
         return rows
     return rows.filter(crashes__gte=2) if crashes == 2 else rows.filter(crashes=crashes)
+
+
+def _taken(rows: QuerySet[PendingOperation]) -> list[PendingOperation]:
+    return leases.take(PendingOperation.claim, rows, columns=READ)
 
 
 def _room(service: Service) -> int:

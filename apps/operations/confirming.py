@@ -35,7 +35,7 @@ def answer_asked() -> int:
             for settled in door.wait(1):
                 outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The look was not made."))
                 operation = asked[UUID(str(settled.tag))]
-                count_calls(operation.service.slug, "confirm", settled)
+                count_calls(operation.service.slug, "confirm", [settled])
                 _keep(operation, outcome)
     return len(asked)
 

@@ -38,13 +38,14 @@ DRAIN_SECONDS = 5.0
 LINGER_SECONDS = 0.5
 """So long a drain that had work looks for more: what was committed meanwhile needs no message of its own."""
 LOOK_SECONDS = 0.1
-"""After a look that found nothing to claim, the next one waits so long: calls may be in flight for seconds."""
-BATCH = 200
+"""After a look that found nothing to claim, the next one waits so long, unless calls end and make room before. So long
+a drain also goes by what it read of the services; what holds one is seen by the claim itself."""
+BATCH = 500
 SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
 SUSPECTS_SHARE = 0.25
 """So much of a drain's time is theirs, at its end."""
-FLUSH_ROWS, FLUSH_SECONDS = 100, 0.05
+FLUSH_ROWS, FLUSH_SECONDS = 250, 0.03
 RECONNECT_SECONDS = 20.0
 """So long finished work waits for the database to come back, before its lease lapses."""
 
@@ -81,7 +82,8 @@ class Drain:
         self.door = Door(self._stamp)
         self.held: dict[Hashable, Held] = {}
         self.ended: list[Ended] = []
-        self.flushed_at = self.look_at = time.monotonic()
+        self.flushed_at = self.look_at = self.read_at = time.monotonic()
+        self.free: list[Destination] = []
         self.score: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -111,8 +113,8 @@ class Drain:
 
     def _carry_group(self, crashes: int, size: int, ends: float) -> bool:
         carried = False
-        for service in self._free_services():
-            if self._claim_for(service, size, crashes):
+        for destination in self._destinations():
+            if self._claim_for(destination, size, crashes):
                 carried = True
                 self._finish_all()
             if self._over(ends):
@@ -126,28 +128,34 @@ class Drain:
         """Claim rows service by service, those that are free, so that a held one's backlog is never stepped over."""
         if time.monotonic() < self.look_at:
             return 0
-        claimed = sum(self._claim_for(service, BATCH, crashes=0) for service in self._free_services())
+        if time.monotonic() >= self.read_at:
+            self.free = self._destinations()
+            self.read_at = time.monotonic() + LOOK_SECONDS
+        claimed = sum(self._claim_for(destination, BATCH, crashes=0) for destination in self.free)
         if not claimed:
             self.look_at = time.monotonic() + LOOK_SECONDS
         return claimed
 
-    def _free_services(self) -> list[Service]:
+    def _destinations(self) -> list[Destination]:
         try:
-            return free_services(self.queue)
+            found = [self._destination(service) for service in free_services(self.queue)]
         except GONE as error:
             self._reconnect(error)
             return []
+        return [destination for destination in found if destination]
 
-    def _claim_for(self, service: Service, size: int, crashes: int) -> int:
+    def _destination(self, service: Service) -> Destination | None:
+        try:
+            return Destination.of(service)
+        except (KeyError, ValueError) as error:  # no row of its work is to blame
+            breakers.trip_service(service, unusable(error), breakers.REFUSED_WAIT)
+            return None
+
+    def _claim_for(self, destination: Destination, size: int, crashes: int) -> int:
         if not self.heartbeat.fresh or self.stopping():
             return 0
         try:
-            destination = Destination.of(service)
-        except (KeyError, ValueError) as error:  # no row of its work is to blame
-            breakers.trip_service(service, unusable(error), breakers.REFUSED_WAIT)
-            return 0
-        try:
-            taken = claim(self.queue, service, size if self.left is None else min(size, self.left), crashes)
+            taken = claim(self.queue, destination.row, size if self.left is None else min(size, self.left), crashes)
         except GONE as error:
             self._reconnect(error)
             return 0
@@ -207,6 +215,7 @@ class Drain:
             return
         score, told = self._written(ended)
         self.score += score
+        self.look_at = self.flushed_at  # there is room again
         for held, _settled in ended:
             del self.held[held.operation.pk]
         self.heartbeat.tokens = {held.token for held in self.held.values()}

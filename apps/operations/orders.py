@@ -7,10 +7,11 @@ from apps.operations.models import PendingOperation
 
 def order_of(operation: PendingOperation, site: Site) -> Order:
     """Return an operation as its connector sees it: the key and the reference are its id, whatever is tried how often."""
+    key = str(operation.pk)
     return Order(
-        id=str(operation.pk),
-        key=str(operation.pk),
-        reference=f"opsconsole:{operation.pk}",
+        id=key,
+        key=key,
+        reference=f"opsconsole:{key}",
         operation_type=operation.operation_type,
         payload=operation.payload,
         site=site,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from apps.actions import leases
 from apps.actions.meters import Count
@@ -21,7 +21,7 @@ from apps.integrations.metering import count_calls
 from apps.integrations.models import Service
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import connector_of, policy_of, site_of
-from apps.operations.models import Attempt, PendingOperation
+from apps.operations.models import PendingOperation
 from apps.operations.outcomes import Next, decide
 
 log = logging.getLogger(__name__)
@@ -32,9 +32,17 @@ TOLD = {
     "fail": (logging.ERROR, "failed and was given up"),
 }
 """The steps that the log tells of: how grave each is, and its word."""
+TOLD_ONE_BY_ONE = 20
+"""Of more that went well in one batch the log tells the number alone: each has its attempt, and a line of it would cost
+more than the call."""
 OPERATIONS = Count("operation_total", "Operations by what became of a try.", "operation", "status")
 COUNTED = {"complete": "success", "fail": "error", "give_back": "retry"}
 """The words of /metrics for the steps that end a try."""
+COPY_ATTEMPTS = """
+COPY operations_attempt (operation_id, service_id, at, duration_ms, method, url, status_code, failure_class, excerpt, worker, stale)
+FROM STDIN
+"""
+"""A third of what a statement with as many values costs."""
 
 
 @dataclass
@@ -84,30 +92,38 @@ def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
         written: set[UUID] = set()
         for (name, token), values in sorted(steps.items()):
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
-        Attempt.objects.bulk_create(_attempts(ended, written))
-    _count(ended, {key: name for (name, _token), values in steps.items() for key in values if key in written})
-    _tell(ended, steps, written)
-    score = Counter(name for (name, _token), values in steps.items() for key in values if key in written)
-    return score, [(held, settled) for held, settled in ended if held.operation.pk in written]
-
-
-def _count(ended: list[Ended], taken: Mapping[UUID, str]) -> None:
-    for held, settled in ended:
-        operation = held.operation
-        count_calls(held.service.row.slug, operation.operation_type, settled)
-        if taken.get(operation.pk) in COUNTED:
-            OPERATIONS.add(operation.operation_type, COUNTED[taken[operation.pk]])
-
-
-def _tell(ended: list[Ended], steps: Mapping[tuple[str, int], Mapping[UUID, Any]], written: set[UUID]) -> None:
-    """Say in the log what became of each operation."""
+        _note_attempts(ended, written)
     taken = {key: name for (name, _token), values in steps.items() for key in values}
+    kept = [(held, settled) for held, settled in ended if held.operation.pk in written]
+    _count(ended, kept, taken)
+    _tell(kept, taken)
+    return Counter(taken[held.operation.pk] for held, _settled in kept), kept
+
+
+def _count(ended: list[Ended], kept: list[Ended], taken: Mapping[UUID, str]) -> None:
+    calls: dict[tuple[str, str], list[Settled]] = defaultdict(list)
     for held, settled in ended:
-        name = taken[held.operation.pk]
-        if held.operation.pk in written and name in TOLD:
+        calls[held.service.row.slug, held.operation.operation_type].append(settled)
+    for (service, operation_type), made in calls.items():
+        count_calls(service, operation_type, made)
+    ends = Counter((held.operation.operation_type, COUNTED.get(taken[held.operation.pk])) for held, _settled in kept)
+    for (operation_type, word), number in ends.items():
+        if word:
+            OPERATIONS.add(operation_type, word, amount=number)
+
+
+def _tell(kept: list[Ended], taken: Mapping[UUID, str]) -> None:
+    """Say in the log what became of each operation; of many that went well, how many they were."""
+    done = Counter(held.service.row.slug for held, _settled in kept if taken[held.operation.pk] == "complete")
+    hushed = {service for service, number in done.items() if number > TOLD_ONE_BY_ONE}
+    for held, settled in kept:
+        name, service = taken[held.operation.pk], held.service.row.slug
+        if name in TOLD and not (name == "complete" and service in hushed):
             level, word = TOLD[name]
-            said = {**held.operation.said, "service": held.service.row.slug}
+            said = {**held.operation.said, "service": service}
             log.log(level, "%s %s: %s", held.operation.operation_type, word, _answer(settled), extra=said)
+    for service in hushed:
+        log.info("%s operations completed", done[service], extra={"service": service})
 
 
 def _answer(settled: Settled) -> str:
@@ -129,24 +145,26 @@ def _next(held: Held, settled: Settled) -> tuple[str, Any]:
     return step.step.name, step.values
 
 
-def _attempts(ended: list[Ended], written: set[UUID]) -> list[Attempt]:
-    return [
-        Attempt(
-            operation_id=held.operation.pk,
-            service_id=held.service.row.pk,
-            at=exchange.started_at,
-            duration_ms=exchange.duration_ms,
-            method=exchange.method,
-            url=exchange.url[:500],
-            status_code=exchange.status,
-            failure_class=_class_of(settled) if last else "",
-            excerpt=exchange.excerpt,
-            worker=held.operation.worker,
-            stale=held.operation.pk not in written,
-        )
-        for held, settled in ended
-        for last, exchange in _marked(settled.exchanges)
-    ]
+def _note_attempts(ended: list[Ended], written: set[UUID]) -> None:
+    with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
+        for held, settled in ended:
+            operation, stale = held.operation, held.operation.pk not in written
+            for last, exchange in _marked(settled.exchanges):
+                copy.write_row(
+                    (
+                        operation.pk,
+                        held.service.row.pk,
+                        exchange.started_at,
+                        exchange.duration_ms,
+                        exchange.method,
+                        exchange.url,
+                        exchange.status,
+                        _class_of(settled) if last else "",
+                        exchange.excerpt,
+                        operation.worker,
+                        stale,
+                    )
+                )
 
 
 def _marked(exchanges: list[Any]) -> Iterable[tuple[bool, Any]]:

@@ -46,7 +46,7 @@ def asked_once(service: Service, asked: Asked) -> Outcome:
         return Outcome(FailureClass.CONFIG, unusable(error))
     secrets = [value for value in site.credentials.values() if value]
     settled = carry_out(asked(site), policy, Doubles.UPSERT, secrets)
-    count_calls(service.slug, "read", settled)
+    count_calls(service.slug, "read", [settled])
     outcome = settled.outcome or Outcome(FailureClass.UNKNOWN, _("The call was not made."))
     if settled.exchanges:
         counted = outcome.failure_class in COUNTED_BY_BREAKER
