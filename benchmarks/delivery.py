@@ -1,10 +1,11 @@
 """Operations delivered a second: ours whole, as shipped, beside its peers and the bare loop: `python -m benchmarks.delivery`."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks import bare, far_end, frame
+from benchmarks import bare, far_end, frame, peers
 from benchmarks.frame import Path, Target
 from benchmarks.ground import conninfo, ground
 from benchmarks.shipped import Shipped
@@ -23,7 +24,7 @@ def path(quick: bool) -> Iterator[Path]:
             OURS: lambda: shipped.rate(target, PAYLOAD, count, in_flight=IN_FLIGHT),
             BARE: lambda: bare.rate(conninfo(), target, json.dumps(PAYLOAD), 2 * count, IN_FLIGHT),
         }
-        others = _peers(target, count)
+        others = peers.contenders(conninfo(), os.environ["REDIS_URL"], target, PAYLOAD, count // 4)
         yield Path(
             "delivery",
             "Delivery: claim an operation, POST 100 bytes to nginx, record the outcome; two cores for all of it",
@@ -34,10 +35,6 @@ def path(quick: bool) -> Iterator[Path]:
                 Target("ours ÷ the best peer", OURS, list(others), 3, 7),
             ],
         )
-
-
-def _peers(target: str, count: int) -> Mapping[str, Callable[[], float]]:
-    return {}
 
 
 if __name__ == "__main__":
