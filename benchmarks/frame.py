@@ -41,6 +41,8 @@ class Path:
     contenders: Mapping[str, Callable[[], float]]
     targets: Sequence[Target] = ()
     more_is_better: bool = True
+    rounds_at_most: int = 1000
+    """Fewer than others have, where one alone takes minutes."""
     notes: list[str] = field(default_factory=list)
     """What a reader has to know; contenders may add to it."""
 
@@ -69,6 +71,7 @@ def measured(path: Path, rounds: int, only: Sequence[str] = ()) -> dict[str, Any
     """Run the rounds; return the figures, as they go into the JSON file."""
     chosen = {name: act for name, act in path.contenders.items() if not only or name.startswith(tuple(only))}
     figures: dict[str, list[float]] = {name: [] for name in chosen}
+    rounds = min(rounds, path.rounds_at_most)
     for number in range(rounds):
         for name, act in chosen.items():
             figures[name].append(act())

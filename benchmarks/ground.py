@@ -225,6 +225,7 @@ def _apart(work: Callable[[], object]) -> None:
 def keep() -> None:
     """Keep the tables as they stand, for `put_back`."""
     with _beside() as server:
+        server.execute("DROP DATABASE IF EXISTS kept")
         server.execute("CHECKPOINT")
         server.execute(f"CREATE DATABASE kept TEMPLATE {_name()} STRATEGY FILE_COPY")
 
