@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import frame
 from benchmarks.beside import p99, somebody
 from benchmarks.frame import Path, Target
-from benchmarks.ground import conninfo, execute, ground, in_bulk, keep, load, put_back, settle_down
+from benchmarks.ground import conninfo, empty, ground, in_bulk, keep, load, put_back, settle_down
 
 TWO, FOUR, OURS = "two statements by hand", "four by hand, the dead letters too", "the retry"
 UPDATE = """
@@ -31,10 +31,6 @@ ITEMS_OF_LETTERS = """
 INSERT INTO actions_actionitem (run_id, kind, object_id, verb, from_status, to_status, actor_name, outcome, created_at)
 SELECT uuidv7(), 'deadletters.deadletter', id, 'follow_retry', 'unresolved', 'retrying', 'ana', '', now()
   FROM deadletters_deadletter WHERE status = 'retrying'
-"""
-EMPTY = """
-TRUNCATE deadletters_deadletter, deadletters_failurefamily;
-DELETE FROM operations_pendingoperation WHERE source NOT LIKE 'like %'
 """
 GIVEN: dict[str, dict[str, str]] = {
     "retry": {},
@@ -129,7 +125,7 @@ def _watched(act: Callable[[], object]) -> float:
 
 
 def _load(rows: int) -> None:
-    execute(EMPTY)
+    empty()
     with in_bulk():
         load("completed", rows)
         load("pending", rows)

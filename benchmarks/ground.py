@@ -105,6 +105,12 @@ SELECT status, fingerprint, title, error_type, entity_type, service, tenant, cou
   FROM deadletters_deadletter GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
+EMPTY = """
+TRUNCATE deadletters_deadletter, deadletters_failurefamily;
+DELETE FROM operations_pendingoperation WHERE source NOT LIKE 'like %';
+DELETE FROM integrations_integrationevent WHERE event_id <> 'like'
+"""
+
 
 @contextmanager
 def ground() -> Iterator[None]:
@@ -173,10 +179,11 @@ def load_events(count: int, ago: str = "0 days") -> None:
     """Load events of one source over some days that ended so long ago, a quarter of a million a day."""
     from apps.integrations.models import EventSource, IntegrationEvent
 
-    source = EventSource.objects.create(slug="site", name="The site")
+    source, made = EventSource.objects.get_or_create(slug="site", defaults={"name": "The site"})
     body = b'{"name": "Ana", "note": "' + b"x" * 200 + b'"}'
     told = {"event_id": "like", "event_type": "lead", "body": body, "data": {"name": "Ana"}, "proof": "signed"}
-    IntegrationEvent.objects.create(source=source, outcome="nothing", **told)
+    if made:
+        IntegrationEvent.objects.create(source=source, outcome="nothing", **told)
     execute(_copying(IntegrationEvent, EVENTS) + EVENTS_FROM, {"count": count, "ago": ago})
 
 
@@ -185,6 +192,11 @@ def _copying(model: Any, sets: Mapping[str, str]) -> str:
     columns = [str(field.column) for field in model._meta.concrete_fields]
     values = ", ".join(sets.get(column, f"o.{column}") for column in columns)
     return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values}"
+
+
+def empty() -> None:
+    """Take out what was loaded, for other numbers of rows."""
+    execute(EMPTY)
 
 
 @contextmanager
@@ -237,6 +249,21 @@ def put_back() -> None:
         server.execute(f"DROP DATABASE {_name()} WITH (FORCE)")
         # The same number: to the console another one would be a database that was restored.
         server.execute(f"CREATE DATABASE {_name()} TEMPLATE kept STRATEGY FILE_COPY OID = {number}")
+
+
+@contextmanager
+def using(database: str) -> Iterator[None]:
+    """Let Django look at the tables that were kept; at those that go on changing where no name is given."""
+    from django.db import connection
+
+    ours = connection.settings_dict["NAME"]
+    if database:
+        _close()
+        connection.settings_dict["NAME"] = database
+    yield
+    if database:
+        _close()
+        connection.settings_dict["NAME"] = ours
 
 
 @contextmanager
