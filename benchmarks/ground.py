@@ -97,9 +97,12 @@ SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.tablename = ANY(%s)
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexname::regclass)
 """
 TALLIES = """
-TRUNCATE operations_tally, deadletters_tally;
+TRUNCATE operations_tally, operations_ended, deadletters_tally;
 INSERT INTO operations_tally (service_id, queue_id, status, archived, change)
 SELECT service_id, queue_id, status, archived_at IS NOT NULL, count(*) FROM operations_pendingoperation GROUP BY 1, 2, 3, 4;
+INSERT INTO operations_ended (service_id, status, quarter, change)
+SELECT service_id, status, date_bin('15 minutes', coalesce(completed_at, failed_at), 'epoch'), count(*)
+  FROM operations_pendingoperation WHERE coalesce(completed_at, failed_at) > now() - interval '2 days' GROUP BY 1, 2, 3;
 INSERT INTO deadletters_tally (status, fingerprint, title, error_type, entity_type, service, tenant, change)
 SELECT status, fingerprint, title, error_type, entity_type, service, tenant, count(*)
   FROM deadletters_deadletter GROUP BY 1, 2, 3, 4, 5, 6, 7

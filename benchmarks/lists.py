@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks import frame
 from benchmarks.frame import Path, Target
-from benchmarks.ground import empty, ground, in_bulk, keep, load, load_events, settle_down, using
+from benchmarks.ground import at_once, empty, ground, in_bulk, keep, load, load_events, settle_down, using
 
 FEW = 10_000
 OPERATION_EVERY = dt.timedelta(milliseconds=60)
@@ -142,10 +142,13 @@ def _collect_static(folder: str) -> None:
 def _load(rows: int) -> None:
     empty()
     with in_bulk():
-        for state, share in (("completed", 85), ("pending", 10), ("failed", 5)):
-            load(state, rows * share // 100)
-        load_events(rows)
+        at_once(partial(_load_operations, rows), partial(load_events, rows))
     settle_down()
+
+
+def _load_operations(rows: int) -> None:
+    for state, share in (("completed", 85), ("pending", 10), ("failed", 5)):
+        load(state, rows * share // 100)
 
 
 if __name__ == "__main__":

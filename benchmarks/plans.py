@@ -158,7 +158,8 @@ def _questions_of_the_day() -> Iterator[tuple[str, str, Any]]:
     from apps.integrations import counting
     from apps.integrations.models import Service
     from apps.integrations.traffic import calls_in
-    from apps.operations.backlog import deliveries, retry_queue
+    from apps.operations.backlog import retry_queue
+    from apps.operations.ended import deliveries
 
     now, service = database_now(), Service.objects.get(slug="piperun")
     with CaptureQueriesContext(connection) as asked:

@@ -31,7 +31,7 @@ from apps.jobs.backlog import backlogs
 from apps.jobs.execution import JobFailed, Work
 from apps.jobs.models import Queue, Report
 from apps.operations.backlog import counts as operations_now
-from apps.operations.backlog import deliveries
+from apps.operations.ended import deliveries
 from opsconsole import slow_database
 
 EXPORTS_KEPT, REPORTS_KEPT = 12, 52

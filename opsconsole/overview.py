@@ -29,7 +29,8 @@ from apps.integrations.schemas import BreakerNow
 from apps.integrations.traffic import calls_in
 from apps.jobs import stats as job_stats
 from apps.jobs.models import Job, JobRun
-from apps.operations.backlog import deliveries, retry_queue
+from apps.operations.backlog import retry_queue
+from apps.operations.ended import deliveries
 from apps.operations.models import PendingOperation
 from opsconsole.home import Situation, broker_answers
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Literal, cast
 from uuid import UUID
 
-from django.db.models import Count, Sum, Value
+from django.db.models import Sum, Value
 from django.db.models.fields import UUIDField
 
 from apps.actions.tallies import fold
@@ -62,20 +62,6 @@ def fold_tallies() -> None:
 def retry_queue() -> tuple[int, int, dt.datetime | None]:
     """Return how many operations wait for a further attempt, how many of them are due, and since when the oldest is."""
     return failing.retry_queue(PendingOperation.objects.filter(status=PendingOperation.Status.PENDING))
-
-
-def deliveries(since: dt.datetime) -> dict[UUID, dict[str, int]]:
-    """Return for each service how many operations reached it since a moment (`sent`), and how many were given up since
-    and still wait for a person (`failed`)."""
-    completed = PendingOperation.objects.filter(status=PendingOperation.Status.COMPLETED, completed_at__gte=since)
-    failed = PendingOperation.objects.filter(
-        status=PendingOperation.Status.FAILED, failed_at__gte=since, archived_at=None
-    )
-    found: dict[UUID, dict[str, int]] = {}
-    for word, rows in (("sent", completed), ("failed", failed)):
-        for service, count in rows.order_by().values_list("service_id").annotate(count=Count("*")):
-            found.setdefault(service, {"sent": 0, "failed": 0})[word] = count
-    return found
 
 
 MADE_SHOWN = 100

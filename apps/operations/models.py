@@ -553,3 +553,23 @@ class Flow(models.Model):
 
     def __str__(self) -> str:
         return f"{self.way} {self.change}"
+
+
+class Ended(models.Model):
+    """How many operations ended in a quarter of an hour, done or given up and not archived: kept as `Tally` is.
+
+    The last two days alone: so the home page and the dashboards never scan what a busy day left behind.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    service = models.ForeignKey(Service, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
+    status = models.CharField(max_length=20)
+    quarter = models.DateTimeField()
+    change = models.BigIntegerField()
+
+    class Meta:
+        verbose_name = _("tally of ends")
+        verbose_name_plural = _("tallies of ends")
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.change:+d}"

@@ -9,6 +9,7 @@ from apps.actions.tasks import stopping, wake
 from apps.jobs.models import Queue
 from apps.operations import claiming, confirming, delivery, places
 from apps.operations.backlog import fold_tallies
+from apps.operations.ended import fold_ended
 from apps.operations.lanes import fold_flows
 from apps.operations.rescuing import rescue_lapsed
 
@@ -45,7 +46,7 @@ def answer_confirms() -> None:
 @shared_task
 def sweep() -> None:
     """Find what no message speaks of: rows of silent workers, and queues with work that is due."""
-    for work in (rescue_lapsed, fold_tallies, fold_flows):
+    for work in (rescue_lapsed, fold_tallies, fold_flows, fold_ended):
         try:
             work()
         except OperationalError:  # whatever holds it up, the queues go on

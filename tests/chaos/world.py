@@ -27,7 +27,7 @@ EMPTIED = (
     " deadletters_failurefamily, deadletters_tally,"
     " actions_actionrun, actions_actionitem, integrations_service, integrations_circuitbreaker,"
     " integrations_eventsource, integrations_integrationevent, integrations_endpoint, integrations_mappingversion,"
-    " integrations_idempotencyrecord, jobs_job, jobs_jobrun, operations_flow, jobs_process, jobs_queue, jobs_heartbeat,"
+    " integrations_idempotencyrecord, jobs_job, jobs_jobrun, operations_flow, operations_ended, jobs_process, jobs_queue, jobs_heartbeat,"
     " jobs_tenant, syncs_sync"
 )
 
