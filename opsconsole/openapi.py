@@ -6,14 +6,27 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from ninja import NinjaAPI
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 
 Told = dict[str, Any]
 
 
+class Outline(OpenAPISchema):
+    """The documentation without the schemas of bodies and answers: they take seconds to make, and requests wait for this."""
+
+    def responses(self, operation: Operation) -> dict[int, Told]:
+        """Return nothing of the answers."""
+        return {}
+
+    def _create_schema_from_model(self, *_model: Any, **_how: Any) -> tuple[Told, bool]:
+        return {}, True
+
+
 @cache
 def calls(api: NinjaAPI) -> Told:
-    """Return the calls of the API by path, worked out once for a process."""
-    paths: Told = api.get_openapi_schema(path_prefix="/api/")["paths"]
+    """Return the calls of the API by path, with the words they read of an address, worked out once for a process."""
+    paths: Told = Outline(api, "/api/")["paths"]
     return paths
 
 
