@@ -4,12 +4,15 @@ import datetime as dt
 import hashlib
 import hmac
 import secrets
+import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
-from django.db.models import BooleanField, Exists, ExpressionWrapper, OuterRef, Q, QuerySet, Value
+from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -24,9 +27,23 @@ from apps.integrations.models.key import ROTATED_EVERY_DAYS
 
 MARK = "ops_"
 """What every key begins with, so that one left lying about is known for what it is."""
-NOTED_EVERY = dt.timedelta(minutes=1)
 LONGEST = 200
 """A text longer than that is no key of ours."""
+
+
+FIND = """
+SELECT {columns},
+       key.status = 'active' AND (key.expires_at IS NULL OR key.expires_at > statement_timestamp()) AS opens,
+       EXISTS (SELECT FROM integrations_keyuse AS used
+                WHERE used.key_id = key.id AND used.address = %s
+                  AND used.at > statement_timestamp() - interval '1 minute') AS noted,
+       (SELECT string_agg(given.permission_id::text, ' ' ORDER BY given.permission_id)
+          FROM auth_group_permissions AS given WHERE given.group_id = key.group_id) AS given
+  FROM integrations_apikey AS key WHERE key.digest = %s
+"""
+"""Everything that a request's key decides, in one statement: each request asks."""
+NAMES_KEPT_SECONDS = 60.0
+"""So long a process goes by the names of permissions; who has which is read at each request."""
 
 
 def make(
@@ -101,16 +118,30 @@ def digest(plain: str) -> str:
     return hmac.new(settings.API_KEY_PEPPER.encode(), plain.encode(errors="replace"), hashlib.sha256).hexdigest()
 
 
-def find(plain: str, address: str = "") -> ApiKey | None:
-    """Return the key for a text, open or not (`opens` says it), and note the use of an open one once a minute."""
+def find(plain: str, address: str = "") -> Any:
+    """Return the key for a text, open or not (`opens` says it), or None; note the use of an open one once a minute."""
     if not plain or len(plain) > LONGEST:
         return None
     sought = digest(plain)
-    key = ApiKey.objects.filter(digest=sought).annotate(opens=_opens(), noted=_noted(address)).first()
+    key = _read(sought, address)
     if key is None or not hmac.compare_digest(key.digest.encode(), sought.encode()):
         return None
     if key.opens and not key.noted:
         _note(key, address)
+    return key
+
+
+def _read(sought: str, address: str) -> Any:
+    """Return the row of a key, with whether it opens, whether this use is noted, and its group's permissions, by their ids."""
+    fields = ApiKey._meta.concrete_fields
+    statement = FIND.replace("{columns}", ", ".join(f"key.{field.column}" for field in fields))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [address, sought])
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    key: Any = ApiKey.from_db("default", [field.attname for field in fields], row[: len(fields)])
+    key.opens, key.noted, key.given = row[len(fields) :]
     return key
 
 
@@ -123,9 +154,16 @@ def why_closed(key: ApiKey) -> str:
     return _("Invalid API key: it has expired.")
 
 
-def grants(key: ApiKey) -> frozenset[str]:
-    """Return the permissions that a key acts with: its group's, as they are now, as far as its scopes let them through."""
-    return words.let_through(key.scopes, of_group(key.group_id))
+def grants(key: Any) -> frozenset[str]:
+    """Return the permissions that a key was found with: its group's, as far as its scopes let them through."""
+    return words.let_through(key.scopes, _named(key.given or "", time.monotonic() // NAMES_KEPT_SECONDS))
+
+
+@lru_cache(maxsize=64)
+def _named(ids: str, _until: float) -> frozenset[str]:
+    """Return the names of permissions by their ids."""
+    found = Permission.objects.filter(pk__in=ids.split()).values_list("content_type__app_label", "codename")
+    return frozenset(f"{app}.{codename}" for app, codename in found)
 
 
 def of_group(group: Group | int) -> frozenset[str]:
@@ -149,10 +187,6 @@ def overdue() -> "QuerySet[ApiKey]":
 def _opens() -> "ExpressionWrapper[Any]":
     endless = Q(expires_at=None) | Q(expires_at__gt=Now())
     return ExpressionWrapper(Q(status=ApiKey.Status.ACTIVE) & endless, BooleanField())
-
-
-def _noted(address: str) -> Exists:
-    return Exists(KeyUse.objects.filter(key=OuterRef("pk"), address=Value(address), at__gt=Now() - NOTED_EVERY))
 
 
 def _note(key: ApiKey, address: str) -> None:

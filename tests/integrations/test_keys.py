@@ -69,8 +69,10 @@ def test_a_star_stands_for_every_noun_or_every_verb(company: Company, scope: str
 
 
 def test_a_scope_gives_nothing_that_the_group_lacks(company: Company) -> None:
-    key, erp = made("Operator", scopes=["*:*"])
-    assert keys.grants(key) < keys.of_group(Group.objects.get(name="Supervisor"))
+    _key, erp = made("Operator", scopes=["*:*"])
+    found = keys.find(erp.key)
+    assert found
+    assert keys.grants(found) < keys.of_group(Group.objects.get(name="Supervisor"))
     problem(erp.send("/api/api-keys/revoke", {"filter": {}, "reason": "x"}), 403)
 
 
