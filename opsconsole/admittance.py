@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from apps.integrations import keys, refusals
-from apps.integrations.admission import Standing, admit
+from apps.integrations.admission import Standing, admit, admit_all
 from apps.integrations.clients import client_address, neighbourhood
 from apps.integrations.models import AccessRefusal, RateLimit, SourceRefusal
 from opsconsole import openapi
@@ -27,12 +27,19 @@ def is_door(request: HttpRequest) -> bool:
 
 
 def standing_of(request: HttpRequest) -> Standing:
-    """Count a request: against its address, and against its key where it shows an open one, or the door it comes to."""
-    standing = admit(_address(request), RateLimit.Name.ADDRESS)
-    if standing.admitted and is_door(request):
-        return admit(f"door:{request.path.split('/')[2][:60]}:{_address(request)}", RateLimit.Name.HANDING_IN)
-    key = _open_key(request) if standing.admitted else None
-    return admit(f"key:{key.pk}", _limit_of(request)) if key else standing
+    """Count a request: against its address, and against the key that it shows or the door it comes to.
+
+    How a key stands is told to whom it opens something; anybody else is one of an address.
+    """
+    address, shown = (_address(request), RateLimit.Name.ADDRESS), key_shown(request)
+    if is_door(request):
+        request.hands_in = True  # type: ignore[attr-defined] # read by the log
+        door = f"door:{request.path.split('/')[2][:60]}:{_address(request)}"
+        return admit_all(address, (door, RateLimit.Name.HANDING_IN))[-1]
+    if not shown:
+        return admit(*address)
+    standings = admit_all(address, (f"key:{keys.digest(shown)[:32]}", _limit_of(request)))
+    return standings[-1] if standings[0].admitted and _open_key(request) else standings[0]
 
 
 def too_many(request: HttpRequest, standing: Standing) -> HttpResponse:
@@ -80,8 +87,10 @@ def _open_key(request: HttpRequest) -> Any:
 
 def _limit_of(request: HttpRequest) -> str:
     path = request.path if request.path.startswith("/api/") else f"/api{request.path}"
-    hands_in = request.method == "POST" and _handing_in().fullmatch(path)
-    return RateLimit.Name.HANDING_IN if hands_in else RateLimit.Name.READS_AND_VERBS
+    if request.method != "POST" or not _handing_in().fullmatch(path):
+        return RateLimit.Name.READS_AND_VERBS
+    request.hands_in = True  # type: ignore[attr-defined] # read by the log
+    return RateLimit.Name.HANDING_IN
 
 
 @cache
