@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 from gunicorn.glogging import Logger  # type: ignore[import-untyped] # has no types
 
-from apps.integrations.masking import masked_text
+from apps.integrations.masking import masked_url
 from opsconsole.log_lines import Json
 
 ADDRESSES = ("r", "U", "q", "f")
@@ -31,4 +31,4 @@ class MaskedLogger(Logger):  # type: ignore[misc] # gunicorn has no types
     def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
         """Return what a line is made of."""
         found: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        return found | {letter: masked_text(str(found[letter])) for letter in ADDRESSES if found.get(letter)}
+        return found | {letter: masked_url(str(found[letter])) for letter in ADDRESSES if found.get(letter)}

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 from structlog.contextvars import clear_contextvars
 
-from apps.integrations.masking import masked_text
+from apps.integrations.masking import masked_url
 from apps.integrations.traces import trace_of, within
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,10 @@ LOOKING = ("GET", "HEAD", "OPTIONS")
 
 
 class Traced(RequestMiddleware):
-    """Binds a request's trace and id, and says in one line what became of it; a look that went well is no line of ours."""
+    """Binds a request's trace and id, and says in one line what became of it; a look that went well is no line of ours.
+
+    Nor is work that was handed in and taken: what was made of it has a line, of the same trace.
+    """
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the request's trace."""
@@ -35,7 +38,7 @@ class Traced(RequestMiddleware):
     @staticmethod
     def format_request(request: HttpRequest) -> str:
         """Return what was asked, masked."""
-        return masked_text(f"{request.method} {request.get_full_path()}")
+        return masked_url(f"{request.method} {request.get_full_path()}")
 
 
 def _tell(request: HttpRequest, status: int, began: float) -> None:
@@ -51,4 +54,5 @@ def _level(request: HttpRequest, status: int) -> int:
         return logging.ERROR
     if status >= 400:
         return logging.WARNING
-    return logging.DEBUG if request.method in LOOKING else logging.INFO
+    quiet = request.method in LOOKING or hasattr(request, "hands_in")
+    return logging.DEBUG if quiet else logging.INFO
