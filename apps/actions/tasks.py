@@ -2,6 +2,7 @@
 
 import logging
 import mmap
+import threading
 import time
 from functools import partial
 from typing import Any
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 5.0
 """So long a process sends nothing after the broker failed it: nobody waits for a dead broker twice."""
+
+TOGETHER_SECONDS = 0.05
+"""What many requests bring within so long is worth one wake-up."""
 
 _quiet_until = 0.0
 
@@ -57,6 +61,45 @@ def wake_after(record: ActionRun) -> None:
         transaction.on_commit(partial(wake, advance))
     elif record.moved and (path := running.model_of(record.kind).wakes):
         transaction.on_commit(partial(wake, import_string(path)))
+
+
+class _Together:
+    """The wake-ups that were sent a moment ago, and those that are about to be: by their task and its words."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.sent: dict[tuple[str, ...], float] = {}
+        self.planned: set[tuple[str, ...]] = set()
+
+    def wake(self, task: "Task[Any, Any]", *args: str) -> None:
+        """Send at once what was not sent lately; else plan one for all who come meanwhile."""
+        key, now = (task.name, *args), time.monotonic()
+        with self.lock:
+            if key in self.planned:
+                return
+            rest = self.sent.get(key, 0.0) + TOGETHER_SECONDS - now
+            if rest > 0:
+                self.planned.add(key)
+            else:
+                self.sent[key] = now
+        if rest > 0:
+            threading.Timer(rest, self._send, (key, task, args)).start()
+        else:
+            wake(task, *args)
+
+    def _send(self, key: tuple[str, ...], task: "Task[Any, Any]", args: tuple[str, ...]) -> None:
+        with self.lock:  # whoever commits from here on plans another
+            self.planned.discard(key)
+            self.sent[key] = time.monotonic()
+        wake(task, *args)
+
+
+_together = _Together()
+
+
+def wake_once(task: "Task[Any, Any]", *args: str) -> None:
+    """Send a wake-up for what a request brought in, one for all that came within `TOGETHER_SECONDS`; as `wake` does."""
+    _together.wake(task, *args)
 
 
 def wake(task: "Task[Any, Any]", *args: str) -> None:

@@ -19,7 +19,7 @@ from apps.actions.models import ActionRun
 from apps.actions.permissions import require, require_add, require_view
 from apps.actions.schemas import Done, DoneMany, pace_of
 from apps.actions.selections import Selection
-from apps.actions.tasks import wake, wake_after
+from apps.actions.tasks import wake_after, wake_once
 from apps.actions.verbs import Invalid, Refused
 from apps.deadletters.models import DeadLetter
 from apps.integrations.admission import HANDS_IN
@@ -255,7 +255,7 @@ def _accepted(operation: PendingOperation) -> Accepted:
 
 def _wake(operations: list[PendingOperation]) -> None:
     for slug in {operation.queue.slug for operation in operations}:
-        transaction.on_commit(partial(wake, drain, slug))
+        transaction.on_commit(partial(wake_once, drain, slug))
 
 
 def _oldest_first(request: HttpRequest, status: str) -> Any:
