@@ -1,6 +1,6 @@
 """The API of circuit breakers, by the names of runbook 1 (S1-21, S1-53), and of events: handing them in, and what they became."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
@@ -14,10 +14,11 @@ from pydantic import ValidationError
 
 from apps.actions.actors import Actor
 from apps.actions.api import actor_of, asking, listed, routes
+from apps.actions.models import new_id
 from apps.actions.permissions import require_add, require_view
 from apps.actions.running import database_now
 from apps.actions.selections import closest
-from apps.actions.tasks import wake
+from apps.actions.tasks import wake_once
 from apps.actions.verbs import Invalid
 from apps.integrations import arrivals, bodies, inbox
 from apps.integrations.admission import HANDS_IN
@@ -153,23 +154,28 @@ def _arrival(one: EventIn, body: bytes, told: Request) -> Arrival:
 
 
 def _taken_in(found: Sequence[Arrival], actor: Actor, told: Request) -> list[Taken]:
-    sources = _sources(found)
-    came = Came(IntegrationEvent.Proof.KEY, actor.name, told.content_type, told.headers, database_now())
-    rows = []
-    for index, arrival in enumerate(found):
-        source = sources.get(arrival.source)
-        if source is None:
-            raise _unknown(arrival.source, index if len(found) > 1 else None)
-        if len(arrival.body) > source.max_bytes:
-            words = _("The event is too large: %(source)s sends up to %(most)s bytes.")
-            raise TooLarge(words % {"source": source, "most": source.max_bytes}, code="too_large", index=index)
-        rows.append(inbox.event_of(source, arrival, came))
-    taken = inbox.take_in(rows)
-    transaction.on_commit(partial(wake, process_events))
+    came = Came(IntegrationEvent.Proof.KEY, actor.name, told.content_type, inbox.kept_headers(told.headers))
+    arriving = {new_id(): arrival for arrival in found}
+    taken = inbox.take_in_new(arriving, came) or _looked_at(arriving, came)
+    transaction.on_commit(partial(wake_once, process_events))
     return taken
 
 
-def _sources(found: Sequence[Arrival]) -> dict[str, EventSource]:
+def _looked_at(arriving: Mapping[UUID, Arrival], came: Came) -> list[Taken]:
+    """Take in events of which some are known already, or refuse them, in words."""
+    sources, now, rows = _sources(arriving.values()), database_now(), []
+    for index, (key, arrival) in enumerate(arriving.items()):
+        source = sources.get(arrival.source)
+        if source is None:
+            raise _unknown(arrival.source, index if len(arriving) > 1 else None)
+        if len(arrival.body) > source.max_bytes:
+            words = _("The event is too large: %(source)s sends up to %(most)s bytes.")
+            raise TooLarge(words % {"source": source, "most": source.max_bytes}, code="too_large", index=index)
+        rows.append(inbox.event_of(source, arrival, came, key, now))
+    return inbox.take_in(rows)
+
+
+def _sources(found: Iterable[Arrival]) -> dict[str, EventSource]:
     """Return the sources by what the events call them: their short names, or what CloudEvents name as their source."""
     named = {arrival.source for arrival in found}
     by_name = {row.cloudevents_source: row for row in EventSource.objects.filter(cloudevents_source__in=named - {""})}

@@ -1,18 +1,19 @@
 """Events on their way in: stored with their double key, each once, before anybody is answered 2xx."""
 
 import datetime as dt
+import json
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from apps.actions.models import new_id
 from apps.actions.running import step
 from apps.integrations.arrivals import Arrival, fingerprint
 from apps.integrations.masking import masked_headers, masked_text, phones_of, storable
@@ -44,16 +45,30 @@ SHOWN_HEADERS = frozenset(
 
 Key = tuple[UUID, str]
 
+STORE = """
+INSERT INTO integrations_integrationevent (
+       id, source_id, event_id, event_type, subject, occurred_at, body, data, trace_id, traceparent, tracestate,
+       content_type, headers, proof, sender, {columns})
+SELECT told.id, known.id, event_id, event_type, subject, least(occurred_at, statement_timestamp()),
+       convert_to(body, 'UTF8'), data, trace_id, traceparent, tracestate, %s, %s::jsonb, %s, %s, {values}
+  FROM integrations_eventsource AS known, json_to_recordset(%s::json) AS told(
+       id uuid, event_id text, event_type text, subject text, occurred_at timestamptz,
+       body text, data jsonb, trace_id text, traceparent text, tracestate text)
+ WHERE known.slug = %s AND known.max_bytes >= %s
+ ORDER BY event_id, told.id
+ON CONFLICT (source_id, event_id) DO NOTHING
+"""
+"""Stores events of one source, or none where it is not known or takes no bodies so large; a known double key is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Came:
-    """How events came in: their proof, by whom, in what, and when by the database's clock."""
+    """How events came in: their proof, by whom, in what, and with which headers, as they may be stored."""
 
     proof: str
     sender: str
     content_type: str
     headers: Mapping[str, str]
-    now: dt.datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,19 +79,18 @@ class Taken:
     duplicate: bool
 
 
-def event_of(source: EventSource, arrival: Arrival, came: Came) -> IntegrationEvent:
-    """Return the row of an event, not yet saved. Nothing happens later than it is told of."""
-    key = new_id()
+def event_of(source: EventSource, arrival: Arrival, came: Came, key: UUID, now: dt.datetime) -> IntegrationEvent:
+    """Return the row of an event, not yet saved. Nothing happens later than it is told of: `now`, by the database's clock."""
     return IntegrationEvent(
         id=key,
         source=source,
         event_id=_double_key(source, arrival) if arrival.event_id else str(key),
         event_type=arrival.event_type,
         subject=arrival.subject,
-        occurred_at=min(arrival.occurred_at or came.now, came.now),
+        occurred_at=min(arrival.occurred_at or now, now),
         body=arrival.body,
         content_type=came.content_type[:100],
-        headers=kept_headers(came.headers),
+        headers=came.headers,
         data=arrival.data,
         trace_id=arrival.trace.id,
         traceparent=arrival.trace.traceparent,
@@ -84,6 +98,11 @@ def event_of(source: EventSource, arrival: Arrival, came: Came) -> IntegrationEv
         proof=came.proof,
         sender=came.sender[:150],
     )
+
+
+def of_source(source: EventSource, arrival: Arrival) -> Arrival:
+    """Return an event that came by a source's own door, as `take_in_new` reads it."""
+    return replace(arrival, source=source.slug, event_id=arrival.event_id and _double_key(source, arrival))
 
 
 def _double_key(source: EventSource, arrival: Arrival) -> str:
@@ -115,32 +134,91 @@ def take_in(events: Sequence[IntegrationEvent]) -> list[Taken]:
         _count_duplicates(taken)
     for event, one in zip(events, taken, strict=True):
         count_events(event.source.slug, [event.event_type], "duplicate" if one.duplicate else "received")
-    transaction.on_commit(partial(_tell, events, taken))
+    told = [(event.event_type, event.source.slug, event.trace_id, event.data) for event in events]
+    transaction.on_commit(partial(_tell, told, taken))
     return taken
 
 
-def _tell(events: Sequence[IntegrationEvent], taken: Sequence[Taken]) -> None:
+def _tell(events: Sequence[tuple[str, str, str, Any]], taken: Sequence[Taken]) -> None:
     """Say in the log what came; of many at once only how many."""
     doubled = sum(each.duplicate for each in taken)
     if len(events) > TOLD_ONE_BY_ONE:
         log.info("Webhook received: %s events, %s of them known before", len(events), doubled)
         return
-    for event, each in zip(events, taken, strict=True):
+    for (event_type, source, trace, data), each in zip(events, taken, strict=True):
         words = "Webhook received again: %s of %s" if each.duplicate else "Webhook received: %s of %s"
-        said = {"kind": "integrations.integrationevent", "object_id": each.id, "trace": event.trace_id}
-        log.info(words, event.event_type, event.source, extra=said | {"phones": phones_of(event.data)})
+        said = {"kind": "integrations.integrationevent", "object_id": each.id, "trace": trace}
+        log.info(words, event_type, source, extra=said | {"phones": phones_of(data)})
 
 
-def take_in_unreadable(source: EventSource, body: bytes, why: str, came: Came) -> Taken:
+def take_in_new(arrivals: Mapping[UUID, Arrival], came: Came) -> list[Taken] | None:
+    """Store events under these ids in one statement. They are of one source, named by its short name.
+
+    None where they are not, where one is larger than its source may send or known already: then `take_in` says which, with
+    the same ids, and what is stored by now counts as new.
+    """
+    source, *others = {arrival.source for arrival in arrivals.values()}
+    if others or not _stored(source, arrivals, came):
+        return None
+    count_events(source, [arrival.event_type for arrival in arrivals.values()], "received")
+    taken = [Taken(key, False) for key in arrivals]
+    told = [(each.event_type, source, each.trace.id, each.data) for each in arrivals.values()]
+    transaction.on_commit(partial(_tell, told, taken))
+    return taken
+
+
+def _stored(source: str, arrivals: Mapping[UUID, Arrival], came: Came) -> bool:
+    """Store events; say whether all are there now and new."""
+    told = json.dumps([_told(key, arrival) for key, arrival in arrivals.items()])
+    largest = max(len(arrival.body) for arrival in arrivals.values())
+    how = [came.content_type[:100], json.dumps(came.headers), came.proof, came.sender[:150]]
+    with connection.cursor() as cursor:
+        cursor.execute(_store(), [*how, told, source, largest])
+        return bool(cursor.rowcount == len(arrivals))
+
+
+def _told(key: UUID, arrival: Arrival) -> dict[str, Any]:
+    """Return an event as the statement reads it."""
+    return {
+        "id": str(key),
+        "event_id": arrival.event_id or str(key),
+        "event_type": arrival.event_type,
+        "subject": arrival.subject,
+        "occurred_at": arrival.occurred_at.isoformat() if arrival.occurred_at else None,
+        "body": arrival.body.decode(),
+        "data": arrival.data,
+        "trace_id": arrival.trace.id,
+        "traceparent": arrival.trace.traceparent,
+        "tracestate": arrival.trace.tracestate,
+    }
+
+
+@cache
+def _store() -> str:
+    """Return the statement, with what the model says of the other columns of a new event."""
+    blank = IntegrationEvent()
+    named = set(STORE.partition("{columns}")[0].rpartition("(\n")[2].replace(",", " ").split())
+    fields = [field for field in IntegrationEvent._meta.concrete_fields if field.column not in named]
+    given = {
+        str(field.column): field.get_db_prep_save(field.value_from_object(blank), connection)
+        for field in fields
+        if field.db_default is models.NOT_PROVIDED
+    }
+    with connection.cursor() as cursor:
+        values = cursor.mogrify(", ".join(["%s"] * len(given)), list(given.values()))
+    return STORE.replace("{columns}", ", ".join(given)).replace("{values}", values.replace("%", "%%"))
+
+
+def take_in_unreadable(source: EventSource, body: bytes, why: str, came: Came, now: dt.datetime) -> Taken:
     """Keep a bounded, masked part of what cannot be read, as a failed event with its dead letter."""
     event = IntegrationEvent(
         source=source,
         event_id=fingerprint(body),
         event_type="unreadable",
-        occurred_at=came.now,
+        occurred_at=now,
         body=masked_text(body[:READABLE_PART].decode("utf-8", "replace")).encode(),
         content_type=came.content_type[:100],
-        headers=kept_headers(came.headers),
+        headers=came.headers,
         trace_id=trace_of("").id,
         proof=came.proof,
         sender=came.sender[:150],

@@ -12,7 +12,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST
 
-from apps.actions.tasks import wake
+from apps.actions.models import new_id
+from apps.actions.tasks import wake_once
 from apps.integrations import arrivals, doors, inbox
 from apps.integrations.arrivals import Request, WrongType
 from apps.integrations.bodies import Unreadable
@@ -33,8 +34,8 @@ def receive(request: HttpRequest, source: str, secret: str = "") -> HttpResponse
     told = Request.of(request.headers, request.body)
     doors.check_size(visited, len(told.body))
     proof = doors.prove(visited, told.headers, told.body, secret)
-    taken = _taken_in(visited, told, Came(proof, visited.address, told.content_type, told.headers, visited.now))
-    transaction.on_commit(partial(wake, process_events))
+    taken = _taken_in(visited, told, Came(proof, visited.address, told.content_type, inbox.kept_headers(told.headers)))
+    transaction.on_commit(partial(wake_once, process_events))
     return _told(taken)
 
 
@@ -48,9 +49,13 @@ def _taken_in(visited: Visit, request: Request, came: Came) -> list[Taken]:
     except WrongType as error:
         raise visited.refuse(NotReadHere(str(error), code="wrong_type"), SourceRefusal.Reason.WRONG_TYPE) from error
     except Unreadable as error:
-        kept = inbox.take_in_unreadable(source, request.body, str(error), came)
+        kept = inbox.take_in_unreadable(source, request.body, str(error), came, visited.now)
         raise BadBody(str(error), code="unreadable", id=str(kept.id)) from error
-    return inbox.take_in([inbox.event_of(source, arrival, came) for arrival in found])
+    arriving = {new_id(): arrival for arrival in found}
+    taken = inbox.take_in_new({key: inbox.of_source(source, arrival) for key, arrival in arriving.items()}, came)
+    return taken or inbox.take_in(
+        [inbox.event_of(source, arrival, came, key, visited.now) for key, arrival in arriving.items()]
+    )
 
 
 def _told(taken: list[Taken]) -> HttpResponse:

@@ -272,11 +272,11 @@ def test_nothing_happens_later_than_it_is_told_of() -> None:
 
 
 def test_what_is_not_stored_is_answered_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(events: Any) -> Any:
+    def away(*arriving: Any) -> Any:
         raise OperationalError("gone") from DatabaseError()
 
     source()
-    monkeypatch.setattr(inbox, "take_in", away)
+    monkeypatch.setattr(inbox, "take_in_new", away)
     answer = send()
     problem(answer, 503)
     assert answer["Retry-After"]
