@@ -11,6 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from apps.actions.inserting import insert
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.deadletters.failures import FailureClass
@@ -192,9 +193,10 @@ def _checked(service: Service, wanted: Wanted) -> str:
 
 
 def _insert(rows: list[PendingOperation]) -> list[PendingOperation]:
-    made = PendingOperation.objects.bulk_create(rows)
-    transaction.on_commit(partial(_tell, made))
-    return made
+    if rows:
+        insert(rows)
+        transaction.on_commit(partial(_tell, rows))
+    return rows
 
 
 def _tell(rows: Sequence[PendingOperation]) -> None:

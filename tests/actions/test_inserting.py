@@ -1,0 +1,49 @@
+"""Many rows in one statement are the rows that Django would have inserted."""
+
+from typing import Any
+
+import pytest
+from django.db import DataError, transaction
+
+from apps.actions.inserting import insert
+from apps.operations.models import PendingOperation
+from tests.cast import Company
+
+PAYLOADS: list[Any] = [{"title": 'it\'s \\ "quoted" %s'}, {"n": [1, 2.5, None, True]}, {}, {"note": "ção 😀"}]
+
+
+def operations(company: Company, payloads: list[Any], **columns: Any) -> list[PendingOperation]:
+    known = PendingOperation.objects.first()
+    assert known
+    told = {"service": known.service, "queue": known.queue, "operation_type": "deal.create", **columns}
+    return [PendingOperation(payload=payload, entity_id=f"é-{n}", **told) for n, payload in enumerate(payloads)]
+
+
+def columns(row: PendingOperation) -> dict[str, Any]:
+    left_out = ("id", "due_at", "created_at", "updated_at")
+    return {field.attname: getattr(row, field.attname) for field in row._meta.fields if field.attname not in left_out}
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_rows_are_those_of_bulk_create(company: Company, count: int) -> None:
+    ours, theirs = (operations(company, PAYLOADS[:count]) for _ in range(2))
+    insert(ours)
+    PendingOperation.objects.bulk_create(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        assert columns(PendingOperation.objects.get(pk=one.pk)) == columns(PendingOperation.objects.get(pk=other.pk))
+
+
+def test_a_row_that_cannot_be_stored_keeps_all_out(company: Company) -> None:
+    rows = operations(company, [{"a": 1}, {"a": 2}])
+    rows[1].entity_id = "x" * 201
+    before = PendingOperation.objects.count()
+    with pytest.raises(DataError), transaction.atomic():
+        insert(rows)
+    assert PendingOperation.objects.count() == before
+
+
+def test_inserted_rows_can_be_read_again(company: Company) -> None:
+    [row] = operations(company, [{"a": 1}])
+    insert([row])
+    row.refresh_from_db()
+    assert (row.payload, row.status) == ({"a": 1}, "pending")
