@@ -51,7 +51,7 @@ def test_one_id_goes_from_the_request_over_the_worker_to_the_far_end(
     [call] = simulator.requests(service="erp")
     assert (answer["X-Correlation-ID"], call["headers"]["traceparent"].split("-")[1]) == (TRACE, TRACE)
     told = {line.logger for line in lines if line.trace == TRACE}
-    assert told == {"apps.operations.intake", "opsconsole.tracing", "apps.operations.settling"}
+    assert told == {"apps.operations.intake", "apps.operations.settling"}
 
 
 def test_a_request_without_a_trace_gets_one_that_its_operation_keeps(
