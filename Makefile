@@ -58,6 +58,8 @@ lock: .venv/dev.stamp
 		pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		pyproject.toml --group dev -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 
 # For docker compose: the folder keeps other users out, so the files may be read by the containers' own users. For QA a set
 # of its own. A secret that exists is left as it is.
