@@ -24,7 +24,7 @@ def path(quick: bool) -> Iterator[Path]:
             OURS: lambda: shipped.rate(target, PAYLOAD, count, in_flight=IN_FLIGHT),
             BARE: lambda: bare.rate(conninfo(), target, json.dumps(PAYLOAD), 2 * count, IN_FLIGHT),
         }
-        others = peers.contenders(conninfo(), os.environ["REDIS_URL"], target, PAYLOAD, count // 4)
+        others = peers.contenders(conninfo(), os.environ["REDIS_URL"], target, PAYLOAD, 500 if quick else 4_000)
         yield Path(
             "delivery",
             "Delivery: claim an operation, POST 100 bytes to nginx, record the outcome; two cores for all of it",
