@@ -230,39 +230,36 @@ def _types(step: Move, **more: Any) -> dict[str, str]:
 def _list(
     step: Move, more: Mapping[str, Any], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None
 ) -> Sql:
-    """Return the list `given` as a CTE: each column travels as one array of texts and is cast on arrival."""
+    """Return the list `given` as a CTE: it travels as one JSON text and is cast on arrival."""
     types = _types(step, **more) | ({} if each is None else {"id": "uuid"})
     if not types:
         return "", []
     listed = [given] if each is None else [{**given, **values, "id": key} for key, values in each.items()]
-    names = ", ".join(_quoted(name) for name in types)
-    casts = ", ".join(f"{_quoted(name)}::{kind}" for name, kind in types.items())
-    arrays = ", ".join(["%s::text[]"] * len(types))
-    sql = f", given AS (SELECT {casts} FROM unnest({arrays}) AS list({names}))"  # noqa: S608 # names from models only
-    return sql, [[_text(values.get(name), kind) for values in listed] for name, kind in types.items()]
+    rows = [{name: _plain(values.get(name)) for name in types} for values in listed]
+    columns = ", ".join(f"{_quoted(name)} {kind}" for name, kind in types.items())
+    sql = f", given AS (SELECT * FROM json_to_recordset(%s::json) AS list({columns}))"  # noqa: S608 # names from models only
+    return sql, [_json(rows)]
 
 
-def _text(value: Any, kind: str) -> str | None:
-    """Return a value as PostgreSQL reads it from text.
+def _plain(value: Any) -> Any:
+    """Return a value as it stands in JSON, exactly: Django's encoder would cut times to milliseconds."""
+    if isinstance(value, models.Model):
+        value = value.pk
+    if isinstance(value, dt.timedelta):
+        return f"{value.total_seconds()} seconds"
+    return value.isoformat() if isinstance(value, dt.datetime) else value
+
+
+def _json(value: Any) -> str:
+    """Return JSON as PostgreSQL takes it.
 
     What a far end said may hold what no column takes (NUL, half a surrogate pair): one such answer must not keep a
     whole batch from being written, so those characters are replaced.
     """
-    if value is None:
-        return None
-    if isinstance(value, models.Model):
-        value = value.pk
-    if isinstance(value, dt.timedelta):
-        value = f"{value.total_seconds()} seconds"
-    text = _json(value) if kind == "jsonb" else str(value).replace("\0", "\ufffd")
-    return text.encode("utf-8", "replace").decode()
-
-
-def _json(value: Any) -> str:
     text = _NUL.sub("\\1\ufffd", json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
     if "NaN" in text or "Infinity" in text:  # Python reads and writes them, jsonb does not take them
         text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
-    return text
+    return text.encode("utf-8", "replace").decode()
 
 
 def _column(model: type[models.Model], name: str) -> "Field[Any, Any]":

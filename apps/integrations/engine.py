@@ -3,11 +3,13 @@
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import pycurl
 import requests
 from django.utils.translation import gettext as _
+from requests.structures import CaseInsensitiveDict
 from requests.utils import DEFAULT_CA_BUNDLE_PATH, get_encoding_from_headers
 
 from apps.deadletters.failures import FailureClass
@@ -57,6 +59,37 @@ class Transfer(NamedTuple):
     method: str
     headers: Sequence[str]
     body: bytes | None
+
+
+class Answered(requests.Response):
+    """An answer whose headers are read once somebody asks for them: most are told by their status alone."""
+
+    def __init__(self, curl: pycurl.Curl, url: str, lines: Sequence[bytes], body: bytes) -> None:
+        # Not the base's: it makes a cookie jar and more for each answer, which costs as much as the call.
+        self.status_code = curl.getinfo(pycurl.RESPONSE_CODE)
+        self.url = url
+        self.elapsed = timedelta(seconds=curl.getinfo(pycurl.TOTAL_TIME))
+        self.history: list[requests.Response] = []
+        self._lines = lines
+        # `requests` reads what has been read already from here.
+        self._content, self._content_consumed = body, True
+
+    @cached_property
+    def reason(self) -> str:  # type: ignore[override] # an attribute there
+        """What the far end calls its status."""
+        return self._lines[0].decode("latin-1").rstrip().partition(" ")[2].partition(" ")[2]
+
+    @cached_property
+    def headers(self) -> CaseInsensitiveDict[str]:  # type: ignore[override] # an attribute there
+        """The headers, by their names in any case."""
+        told = [line.decode("latin-1").partition(":") for line in self._lines[1:]]
+        return CaseInsensitiveDict({name: value.strip() for name, colon, value in told if colon})
+
+    @cached_property
+    def encoding(self) -> str | None:  # type: ignore[override] # an attribute there
+        """How its text is to be read."""
+        named = "charset" in self.headers.get("Content-Type", "")
+        return get_encoding_from_headers(self.headers) if named else "utf-8"
 
 
 class Engine:
@@ -147,16 +180,7 @@ class _Handle:
         self._set_request(transfer)
 
     def response(self) -> requests.Response:
-        response = requests.Response()
-        response.status_code = self.curl.getinfo(pycurl.RESPONSE_CODE)
-        response.url = self.transfer.route.url
-        response.elapsed = timedelta(seconds=self.curl.getinfo(pycurl.TOTAL_TIME))
-        self._fill_headers(response)
-        # `requests` reads what has been read already from here.
-        response._content = b"".join(self.chunks)
-        named = "charset" in response.headers.get("Content-Type", "")
-        response.encoding = get_encoding_from_headers(response.headers) if named else "utf-8"
-        return response
+        return Answered(self.curl, self.transfer.route.url, self.lines, b"".join(self.chunks))
 
     def failure(self, code: int, reason: str) -> Unanswered | EgressRefused:
         if self.refusal:
@@ -228,11 +252,3 @@ class _Handle:
 
     def _words(self, reason: str) -> dict[str, str]:
         return {"url": masked_url(self.transfer.route.url), "reason": reason}
-
-    def _fill_headers(self, response: requests.Response) -> None:
-        status, *lines = self.lines
-        response.reason = status.decode("latin-1").rstrip().partition(" ")[2].partition(" ")[2]
-        for line in lines:
-            name, colon, value = line.decode("latin-1").partition(":")
-            if colon:
-                response.headers[name] = value.strip()

@@ -38,8 +38,9 @@ DRAIN_SECONDS = 5.0
 LINGER_SECONDS = 0.5
 """So long a drain that had work looks for more: what was committed meanwhile needs no message of its own."""
 LOOK_SECONDS = 0.1
-"""After a look that found nothing to claim, the next one waits so long, unless calls end and make room before. So long
-a drain also goes by what it read of the services; what holds one is seen by the claim itself."""
+"""After a look that found nothing to claim, the next one waits so long, unless calls end and leave room before."""
+READ_SECONDS = 0.5
+"""While it finds work, a drain goes so long by what it read of the services; what holds one is seen by the claim itself."""
 BATCH = 500
 SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
@@ -82,7 +83,7 @@ class Drain:
         self.door = Door(self._stamp)
         self.held: dict[Hashable, Held] = {}
         self.ended: list[Ended] = []
-        self.flushed_at = self.look_at = self.read_at = time.monotonic()
+        self.flushed_at = self.look_at = self.read_at = 0.0
         self.free: list[Destination] = []
         self.score: Counter[str] = Counter()
 
@@ -96,13 +97,25 @@ class Drain:
     def _carry_on(self, ends: float) -> None:
         idle_since: float | None = None
         while not self._over(ends) and not _long_ago(idle_since):
-            claimed = self._claim()
-            self._collect(0.02)
+            self._gather(0.02)
+            claimed = self._turn()
             if claimed or self.held:
                 idle_since = None
             else:
                 idle_since = idle_since or time.monotonic()
                 time.sleep(LOOK_SECONDS)
+
+    def _turn(self) -> int:
+        """Claim and write, once enough has ended: first the claim, so that the far end is kept at work meanwhile."""
+        if not self._enough():
+            return 0
+        claimed = self._claim()
+        self._flush()
+        return claimed
+
+    def _enough(self) -> bool:
+        waited = time.monotonic() - self.flushed_at > FLUSH_SECONDS
+        return waited or len(self.ended) >= FLUSH_ROWS or not self.door.in_flight
 
     def _carry_suspects(self, ends: float) -> None:
         """Go through every service's suspects at least once, and on while there are some and time is left."""
@@ -126,14 +139,14 @@ class Drain:
 
     def _claim(self) -> int:
         """Claim rows service by service, those that are free, so that a held one's backlog is never stepped over."""
-        if time.monotonic() < self.look_at:
+        if time.monotonic() < self.look_at and not self.ended:
             return 0
         if time.monotonic() >= self.read_at:
             self.free = self._destinations()
-            self.read_at = time.monotonic() + LOOK_SECONDS
+            self.read_at = time.monotonic() + READ_SECONDS
         claimed = sum(self._claim_for(destination, BATCH, crashes=0) for destination in self.free)
         if not claimed:
-            self.look_at = time.monotonic() + LOOK_SECONDS
+            self.look_at = self.read_at = time.monotonic() + LOOK_SECONDS
         return claimed
 
     def _destinations(self) -> list[Destination]:
@@ -154,8 +167,10 @@ class Drain:
     def _claim_for(self, destination: Destination, size: int, crashes: int) -> int:
         if not self.heartbeat.fresh or self.stopping():
             return 0
+        size = size if self.left is None else min(size, self.left)
+        ended = sum(held.service.row.pk == destination.row.pk for held, _settled in self.ended)
         try:
-            taken = claim(self.queue, destination.row, size if self.left is None else min(size, self.left), crashes)
+            taken = claim(self.queue, destination.row, size, crashes, ended)
         except GONE as error:
             self._reconnect(error)
             return 0
@@ -193,18 +208,18 @@ class Drain:
             return []  # given back, uncalled
         return leases.stamp(PendingOperation, "called_at", [UUID(str(tag)) for tag in tags], self.heartbeat.tokens)
 
-    def _collect(self, timeout: float) -> None:
+    def _gather(self, timeout: float) -> None:
         if self.door.in_flight:
             try:
                 self.ended += [(self.held[settled.tag], settled) for settled in self.door.wait(timeout)]
             except GONE as error:  # of `_stamp`: nothing was called
                 self._reconnect(error)
-        if len(self.ended) >= FLUSH_ROWS or time.monotonic() - self.flushed_at > FLUSH_SECONDS:
-            self._flush()
 
     def _finish_all(self) -> None:
         while self.door.in_flight:
-            self._collect(0.1)
+            self._gather(0.1)
+            if self._enough():
+                self._flush()
         self._flush()
 
     def _flush(self) -> None:
@@ -215,7 +230,6 @@ class Drain:
             return
         score, told = self._written(ended)
         self.score += score
-        self.look_at = self.flushed_at  # there is room again
         for held, _settled in ended:
             del self.held[held.operation.pk]
         self.heartbeat.tokens = {held.token for held in self.held.values()}
