@@ -31,7 +31,6 @@ DEADLINE_SECONDS = 1.0
 OK, WARNING, ERROR = "ok", "warning", "error"
 SLOW_MS, VERY_SLOW_MS = 50, 100
 """Runbook 1's measure of the database (S1-107)."""
-LARGE_QUEUE, OLD_SECONDS = 500, 60
 """Runbook 1's measures of a queue (S1-72, S1-108)."""
 DISK_LOW, DISK_FULL = 15, 5
 """Percent that are free."""
@@ -195,13 +194,17 @@ def queues() -> Finding:
     sizes = {slug: count for slug, (count, _since) in found.items()}
     paused = [row.slug for row in rows if row.status == Queue.Status.PAUSED]
     told = {"total": sum(sizes.values()), "sizes": sizes, "oldest_seconds": ages, "paused": paused}
-    held = [slug for slug in sizes if slug not in paused and (sizes[slug] > LARGE_QUEUE or ages[slug] > OLD_SECONDS)]
+    held = [
+        row.slug
+        for row in rows
+        if row.slug not in paused and (sizes[row.slug] > row.most_waiting or ages[row.slug] > row.longest_wait_seconds)
+    ]
     if not held:
         return Finding(OK, told)
     words = _(
-        "More than %(most)s wait, or one for over %(seconds)s s: %(names)s. See whether workers run and the service answers."
+        "More wait than the limits of the queue allow, or one waits for longer: %(names)s. See whether workers run and the service answers."
     )
-    return Finding(WARNING, told, words % {"most": LARGE_QUEUE, "seconds": OLD_SECONDS, "names": ", ".join(held)})
+    return Finding(WARNING, told, words % {"names": ", ".join(held)})
 
 
 def beat() -> Finding:

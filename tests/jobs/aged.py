@@ -25,6 +25,7 @@ from apps.integrations.models import (
 from apps.jobs import execution, retention
 from apps.jobs.models import Job, JobRun, Queue, RetentionPolicy, TableSize
 from apps.operations.models import Attempt, EditRule, PendingOperation
+from apps.syncs.models import RejectedRecord, Sync
 from tests.jobs.lines import said
 
 
@@ -95,6 +96,14 @@ def attempt(days: float, of: PendingOperation | None = None) -> Attempt:
     return Attempt.objects.create(operation=of or operation(days), at=ago(days))
 
 
+def rejected(days: float, status: str = "applied", **columns: Any) -> RejectedRecord:
+    service, _made = Service.objects.get_or_create(slug="books", defaults={"name": "books", "connector": "erp"})
+    job = Job.objects.get(slug="erp-sync")
+    sync, _made = Sync.objects.get_or_create(job=job, service=service)
+    told = {"sync": sync, "job": job, "entity": "customer", "code": str(new_id()), "updated_at": ago(days)}
+    return RejectedRecord.objects.create(id=key_of(days), status=status, **told | columns)
+
+
 ROWS: dict[str, Callable[[float], Any]] = {
     "log-lines": lambda days: said(at=ago(days)),
     "attempts": attempt,
@@ -104,6 +113,8 @@ ROWS: dict[str, Callable[[float], Any]] = {
     "archived-operations": lambda days: operation(days, "failed", archived_at=ago(days)),
     "archived-dead-letters": letter,
     "resolved-dead-letters": lambda days: letter(days, "resolved"),
+    "taken-in-records": rejected,
+    "archived-records": lambda days: rejected(days, "failed", archived_at=ago(days)),
     "history": item,
     "action-runs": action_run,
     "job-runs": job_run,
