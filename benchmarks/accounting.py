@@ -1,7 +1,7 @@
 """What a measurement cost besides time: processor seconds by program, write-ahead log, and disk."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ PROGRAMS = {
     "beat": "beat",
     "postgres": "PostgreSQL",
     "valkey": "Valkey",
+    "nginx": "far end",
 }
 """What stands in the command line of a program, and what we call it."""
 
@@ -63,6 +64,21 @@ def name_of(process: Any) -> str:
     """Return which program a process is, by its own command line or by that of what started it."""
     words = " ".join(process.cmdline())
     return next((name for mark, name in PROGRAMS.items() if mark in words), "other")
+
+
+def disk(tables: Iterable[str], rows: int) -> str:
+    """Say how many bytes each table takes for one of so many rows, and beside them how many its indexes take."""
+    sizes = {table: (_size(table, "table") / rows, _size(table, "indexes") / rows) for table in tables}
+    return ", ".join(f"{table} {own:,.0f} + {indexes:,.0f}" for table, (own, indexes) in sizes.items())
+
+
+def _size(table: str, what: str) -> int:
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        parts = "SELECT relid FROM pg_partition_tree(%s) UNION SELECT %s::regclass"
+        cursor.execute(f"SELECT sum(pg_{what}_size(relid)) FROM ({parts}) AS part", [table, table])  # noqa: S608 # ours
+        return int(cursor.fetchone()[0])
 
 
 def _wal() -> int:

@@ -84,12 +84,12 @@ def _run(supervisor: Supervisor, door: socket.socket) -> None:
     supervisor.start(_simulator(machine, port))
     _start_servers(machine, supervisor)
     _tell_commands(machine)
-    supervisor.tend(until=lambda: _answers(port))  # the demo company is made with its help
+    supervisor.tend(until=lambda: answers(port))  # the demo company is made with its help
     machine.say(_("  database, pages and the demo company"))
     prepared = _prepare(machine)
-    supervisor.start(_web(machine, door))
-    supervisor.tend(until=lambda: _answers(machine.port))  # the pages first: somebody waits for them
-    for program in _programs(machine):
+    supervisor.start(web(machine, door))
+    supervisor.tend(until=lambda: answers(machine.port))  # the pages first: somebody waits for them
+    for program in programs(machine):
         supervisor.start(program)
     machine.say(_welcome(machine, prepared))
     try:
@@ -144,7 +144,8 @@ def _prepare(machine: Machine) -> dict[str, str]:
     return dict(json.loads(printed))
 
 
-def _web(machine: Machine, door: socket.socket) -> Program:
+def web(machine: Machine, door: socket.socket) -> Program:
+    """Return the web, which answers at a port that we hold."""
     web = machine.program(
         *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
         *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
@@ -154,7 +155,7 @@ def _web(machine: Machine, door: socket.socket) -> Program:
     return replace(web, pass_fds=(door.fileno(),))
 
 
-def _programs(machine: Machine) -> Iterator[Program]:
+def programs(machine: Machine) -> Iterator[Program]:
     """Yield what carries operations, in the order of starting."""
     yield _worker(machine, "ticker", queue="ticks", children=1)
     yield _worker(machine, "worker", queue="drains", children=2)
@@ -224,7 +225,8 @@ def _bind(door: socket.socket, port: int) -> None:
         time.sleep(0.1)
 
 
-def _answers(port: int) -> bool:
+def answers(port: int) -> bool:
+    """Say whether the web answers."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=2)) as connection:
         try:
             connection.request("GET", "/health/live")
