@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks import bare_web
-from benchmarks.accounting import cost
+from benchmarks.accounting import cost, disk
 from benchmarks.frame import Path, Target, main
 from benchmarks.ground import execute, ground
 from benchmarks.intake import EVENT, EVENTS, OPERATION, OPERATIONS
@@ -50,9 +50,9 @@ def _path(loads: Sequence[Load], seconds: float) -> Path:
         title="Taking in, 500 in each request, 4 connections",
         unit="rows/s",
         contenders={
-            EVENTS_IN: partial(_rate, notes, EVENTS_IN, loads[0]),
+            EVENTS_IN: partial(_rate, notes, EVENTS_IN, loads[0], EVENTS),
             EVENTS_COPIED: partial(_copied, EVENTS, seconds, _another_event),
-            OPERATIONS_IN: partial(_rate, notes, OPERATIONS_IN, loads[1]),
+            OPERATIONS_IN: partial(_rate, notes, OPERATIONS_IN, loads[1], OPERATIONS),
             OPERATIONS_COPIED: partial(_copied, OPERATIONS, seconds, _another_operation),
         },
         targets=[
@@ -63,12 +63,13 @@ def _path(loads: Sequence[Load], seconds: float) -> Path:
     )
 
 
-def _rate(notes: list[str], name: str, load: Load) -> float:
+def _rate(notes: list[str], name: str, load: Load, table: str) -> float:
     _empty()
     with cost() as used:
         answered = send(load)
     times = f"p50 {answered.p50} ms, p95 {answered.p95} ms, p99 {answered.p99} ms a request"
-    notes.append(f"{name}: {times}; each row {used.told(answered.count * MANY)}.")
+    rows = answered.count * MANY
+    notes.append(f"{name}: {times}; each row {used.told(rows)}, rows + indexes {disk([table], rows)} bytes.")
     return answered.rate * MANY
 
 
