@@ -37,7 +37,7 @@ OPERATIONS = {
 """What sets an operation apart from the row of its service that it is a copy of."""
 OPERATIONS_FROM = """
   FROM generate_series(1, %(count)s) AS n
-  JOIN operations_pendingoperation o ON o.source = CASE WHEN n %% 10 = 0 THEN 'like erp' ELSE 'like piperun' END,
+  JOIN likes o ON o.source = CASE WHEN n %% 10 = 0 THEN 'like erp' ELSE 'like piperun' END,
   LATERAL (SELECT (n - %(count)s) * interval '60 ms' - interval '1 minute' AS age, %(status)s AS state) AS told
 """
 LETTERS = """
@@ -74,11 +74,42 @@ EVENTS = {
 }
 """What sets an event apart from the one that it is a copy of."""
 EVENTS_FROM = """
-  FROM generate_series(1, %(count)s) AS n JOIN integrations_integrationevent o ON o.event_id = 'like',
+  FROM generate_series(1, %(count)s) AS n CROSS JOIN likes o,
   LATERAL (SELECT (n - %(count)s) * interval '300 ms' - interval '1 minute' - %(ago)s::interval AS age,
       CASE WHEN n %% 100 = 0 THEN 'failed' WHEN n > %(count)s - 500 THEN 'received' ELSE 'processed' END AS state) AS told
 """
 """Half a thousand wait, one in a hundred failed, the others became operations."""
+LINES = {
+    "id": "uuidv7(age)",
+    "at": "now() + age",
+    "level": "CASE WHEN n %% 100 = 0 THEN 40 WHEN n %% 20 = 0 THEN 30 ELSE 20 END",
+    "logger": "'apps.operations.' || n %% 7",
+    "text": "'order-' || n || ': the far end answered ' || n %% 9 || ' of its calls'",
+    "pattern": "n %% 9",
+    "trace": "md5(n::text)",
+    "kind": "'operations.pendingoperation'",
+    "object_id": "uuidv7()",
+    "service": "CASE WHEN n %% 10 = 0 THEN 'erp' ELSE 'piperun' END",
+}
+LINES_FROM = """
+  FROM generate_series(1, %(count)s) AS n CROSS JOIN likes o,
+  LATERAL (SELECT (n - %(count)s) * interval '80 ms' AS age) AS told
+"""
+RUNS = {
+    "id": "uuidv7(age)",
+    "status": "CASE WHEN n %% 50 = 0 THEN 'failed' ELSE 'succeeded' END",
+    "asked_by": "''",
+    "started_at": "now() + age",
+    "finished_at": "now() + age + interval '2 s'",
+    "failed_at": "CASE WHEN n %% 50 = 0 THEN now() + age END",
+    "created_at": "now() + age",
+    "updated_at": "now() + age",
+    "due_at": "now() + age",
+}
+RUNS_FROM = """
+  FROM generate_series(1, %(count)s) AS n CROSS JOIN likes o,
+  LATERAL (SELECT (n - %(count)s) * interval '5 s' - interval '1 minute' AS age) AS told
+"""
 
 ATTEMPTS = """
 INSERT INTO operations_attempt (operation_id, service_id, at, duration_ms, method, url, status_code, failure_class,
@@ -90,7 +121,7 @@ SELECT id, service_id, now() - %(ago)s::interval + (created_at - now()) * 20, 12
 
 LARGE = [
     *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
-    *("deadletters_deadletter", "actions_actionitem"),
+    *("deadletters_deadletter", "actions_actionitem", "jobs_logline", "jobs_jobrun"),
 ]
 LOOSE_INDEXES = """
 SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.tablename = ANY(%s)
@@ -167,7 +198,10 @@ def load(status: str, count: int) -> None:
     """Load operations in one state; failed ones with their dead letters, unless there are some already."""
     from apps.operations.models import PendingOperation
 
-    execute(_copying(PendingOperation, OPERATIONS) + OPERATIONS_FROM, {"status": status, "count": count})
+    execute(
+        _copying(PendingOperation, OPERATIONS, "source LIKE 'like %%'") + OPERATIONS_FROM,
+        {"status": status, "count": count},
+    )
     if status == "failed":
         execute(LETTERS)
         execute(FAMILIES)
@@ -187,14 +221,35 @@ def load_events(count: int, ago: str = "0 days") -> None:
     told = {"event_id": "like", "event_type": "lead", "body": body, "data": {"name": "Ana"}, "proof": "signed"}
     if made:
         IntegrationEvent.objects.create(source=source, outcome="nothing", **told)
-    execute(_copying(IntegrationEvent, EVENTS) + EVENTS_FROM, {"count": count, "ago": ago})
+    execute(_copying(IntegrationEvent, EVENTS, "event_id = 'like'") + EVENTS_FROM, {"count": count, "ago": ago})
 
 
-def _copying(model: Any, sets: Mapping[str, str]) -> str:
-    """Return how copies of a row go in that differ by what is set; a new column needs no change here."""
-    columns = [str(field.column) for field in model._meta.concrete_fields]
+def load_lines(count: int) -> None:
+    """Load lines of the log, a million a day."""
+    from django.db.models.functions import Now
+
+    from apps.jobs.models import LogLine
+
+    LogLine.objects.create(at=Now(), level=20, logger="like", text="", pattern=0, process="")
+    execute(_copying(LogLine, LINES, "logger = 'like'") + LINES_FROM, {"count": count})
+
+
+def load_runs(count: int) -> None:
+    """Load runs of one job that ended."""
+    from apps.jobs.models import Job, JobRun
+
+    JobRun.objects.create(job=Job.objects.order_by("slug")[0], status="succeeded", asked_by="like")
+    execute(_copying(JobRun, RUNS, "asked_by = 'like'") + RUNS_FROM, {"count": count})
+
+
+def _copying(model: Any, sets: Mapping[str, str], like: str) -> str:
+    """Return how copies of some rows go in that differ by what is set; a new column needs no change here."""
+    columns = [str(field.column) for field in model._meta.concrete_fields if not field.generated]
     values = ", ".join(sets.get(column, f"o.{column}") for column in columns)
-    return f"INSERT INTO {model._meta.db_table} ({', '.join(columns)}) SELECT {values}"
+    table = model._meta.db_table
+    # Read once: the table grows under the statement.
+    likes = f"WITH likes AS MATERIALIZED (SELECT * FROM {table} WHERE {like})"  # noqa: S608 # constants
+    return f"INSERT INTO {table} ({', '.join(columns)}) {likes} SELECT {values}"
 
 
 def empty() -> None:

@@ -50,13 +50,11 @@ PAGES = {
 def path(quick: bool) -> Iterator[list[Path]]:
     """Load few rows, keep them, and load many beside them; then ask both in turn."""
     many = 100_000 if quick else 10_000_000
-    with TemporaryDirectory() as folder, ground():
-        _collect_static(folder)
-        asking = _asking()
+    with ground(), asking() as clients:
         _load(FEW)
         keep()
         _load(many)
-        few, lots = (_Size(rows, name, asking, ASKED[quick]) for rows, name in ((FEW, "kept"), (many, "")))
+        few, lots = (_Size(rows, name, clients, ASKED[quick]) for rows, name in ((FEW, "kept"), (many, "")))
         yield [_lists(few, lots), _pages(lots)]
 
 
@@ -88,15 +86,15 @@ def _pages(many: "_Size") -> Path:
 class _Size:
     """The tables of one size, and who asks for pages of them."""
 
-    def __init__(self, rows: int, database: str, asking: tuple[Any, Any], times: int) -> None:
-        self.rows, self.database, self.asking, self.times = rows, database, asking, times
+    def __init__(self, rows: int, database: str, clients: tuple[Any, Any], times: int) -> None:
+        self.rows, self.database, self.clients, self.times = rows, database, clients, times
 
     def named(self, what: str) -> str:
         return f"{what}; {self.rows:,}"
 
     def ask(self, address: str) -> float:
         """Return how many milliseconds a page takes, the median of many."""
-        client = self.asking[address.startswith("/api/")]
+        client = self.clients[address.startswith("/api/")]
         address = address.format(middle=_key_of(OPERATION_EVERY * (self.rows // 2)))
         with using(self.database):
             return statistics.median(_milliseconds(client, address) for _time in range(self.times))
@@ -117,10 +115,13 @@ def _key_of(age: dt.timedelta) -> str:
     return str(key_at(dt.datetime.now(dt.UTC) - age))
 
 
-def _asking() -> tuple[Any, Any]:
-    """Return a browser that is signed in, and a system that shows its key."""
+@contextmanager
+def asking() -> Iterator[tuple[Any, Any]]:
+    """Yield a browser that is signed in, and a system that shows its key; static files are there for their pages."""
+    from django.conf import settings
     from django.contrib.auth import get_user_model
     from django.contrib.auth.models import Group
+    from django.core.management import call_command
     from django.test import Client
 
     from apps.integrations import keys
@@ -128,15 +129,10 @@ def _asking() -> tuple[Any, Any]:
     browser = Client(headers={"Accept": "text/html"})
     browser.force_login(get_user_model().objects.create_superuser("ana"))
     _key, plain = keys.make("monitor", Group.objects.get(name="Supervisor"))
-    return browser, Client(headers={"X-API-Key": plain})
-
-
-def _collect_static(folder: str) -> None:
-    from django.conf import settings
-    from django.core.management import call_command
-
-    settings.STATIC_ROOT = folder
-    call_command("collectstatic", verbosity=0, interactive=False)
+    with TemporaryDirectory() as folder:
+        settings.STATIC_ROOT = folder
+        call_command("collectstatic", verbosity=0, interactive=False)
+        yield browser, Client(headers={"X-API-Key": plain})
 
 
 def _load(rows: int) -> None:

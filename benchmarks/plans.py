@@ -6,12 +6,35 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from benchmarks.ground import ground, load, load_attempts, load_events, say, settle_down
-
-LARGE = (
-    *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
-    *("deadletters_deadletter", "actions_actionitem"),
+from benchmarks.ground import (
+    LARGE,
+    ground,
+    in_bulk,
+    load,
+    load_attempts,
+    load_events,
+    load_lines,
+    load_runs,
+    say,
+    settle_down,
 )
+
+PAGES = {
+    "queue page": "/admin/jobs/queue/{queue}/change/",
+    "queues": "/admin/jobs/queue/",
+    "service page": "/admin/integrations/service/{service}/change/",
+    "operations page": "/admin/operations/pendingoperation/?status=failed",
+    "runs": "/admin/jobs/jobrun/",
+    "failed runs": "/admin/jobs/jobrun/?status=failed",
+    "log": "/admin/jobs/logline/",
+    "errors of the log": "/admin/jobs/logline/?level=error",
+    "log, a word": "/admin/jobs/logline/?q=order-4711",
+    "patterns of the log": "/admin/jobs/logline/patterns/",
+    "home": "/admin/",
+    "dashboard": "/admin/dashboard/",
+    "status": "/api/status",
+}
+"""Pages all of whose queries are explained."""
 
 
 def main() -> None:
@@ -21,14 +44,23 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="print the whole plans")
     asked = parser.parse_args()
     with ground():
-        load("completed", asked.rows * 8 // 10)
-        load("pending", asked.rows // 10)
-        load("failed", asked.rows // 10)
-        load_attempts()
-        load_events(asked.rows)
+        with in_bulk():
+            load("completed", asked.rows * 8 // 10)
+            load("pending", asked.rows // 10)
+            load("failed", asked.rows // 10)
+            load_attempts()
+            load_events(asked.rows)
+            load_lines(asked.rows)
+            load_runs(asked.rows // 10)
         settle_down()
-        for what, sql, params in [*_questions(asked.rows // 20), *_questions_of_events(), *_questions_of_the_day()]:
-            _explain(what, sql, params, asked.verbose)
+        for questions in (
+            _questions(asked.rows // 20),
+            _questions_of_events(),
+            _questions_of_the_day(),
+            _questions_of_pages(),
+        ):
+            for what, sql, params in list(questions):
+                _explain(what, sql, params, asked.verbose)
 
 
 def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
@@ -167,9 +199,37 @@ def _questions_of_the_day() -> Iterator[tuple[str, str, Any]]:
         retry_queue()
         counting.to_be_tried_again()
         calls_in(service.pk, [(now - dt.timedelta(minutes=minutes), now) for minutes in (5, 60)])
-    words = ("delivered", "given up", "operations to be tried again", "events to be tried again", "calls of an hour")
+    words = (
+        "ended",
+        "delivered within a quarter",
+        "given up within a quarter",
+        "operations to be tried again",
+        "events to be tried again",
+        "calls of an hour",
+    )
     for what, query in zip(words, asked.captured_queries, strict=True):
         yield f"today: {what}", query["sql"], None
+
+
+def _questions_of_pages() -> Iterator[tuple[str, str, Any]]:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.integrations.models import Service
+    from apps.jobs.models import Queue
+    from benchmarks.lists import asking
+
+    keys = {"queue": Queue.objects.get(slug="crm").pk, "service": Service.objects.get(slug="piperun").pk}
+    with asking() as (browser, monitor):
+        for what, address in PAGES.items():
+            client = monitor if address.startswith("/api/") else browser
+            with CaptureQueriesContext(connection) as asked:
+                answer = client.get(address.format(**keys))
+            if answer.status_code != 200:
+                raise SystemExit(f"{address}: {answer.status_code}")
+            for number, query in enumerate(asked.captured_queries, 1):
+                if any(table in query["sql"] for table in LARGE):
+                    yield f"{what}, {number}", query["sql"], None
 
 
 def _sql(rows: Any) -> tuple[str, Any]:
@@ -201,7 +261,8 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _suspicion(node: dict[str, Any]) -> str:
-    if node["Node Type"] == "Seq Scan" and node["Relation Name"] in LARGE:
+    read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+    if node["Node Type"] == "Seq Scan" and read > 1000 and node["Relation Name"].startswith(tuple(LARGE)):
         return "SEQ SCAN"
     if node["Node Type"] in ("Sort", "Incremental Sort") and node["Actual Rows"] > 1000:
         return "SORT"
