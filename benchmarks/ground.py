@@ -22,7 +22,7 @@ OPERATIONS = {
     "source": "'shop'",
     "status": "state",
     "entity_id": "'order-' || n",
-    "attempts": "1",
+    "attempts": "CASE WHEN state = 'pending' AND n %% 10 > 0 THEN 0 ELSE 1 END",
     "payload": "jsonb_build_object('title', 'Order ' || n, 'stage_id', n %% 9, 'note', repeat('x', 200))",
     "created_at": "now() + age",
     "updated_at": "now() + age",
@@ -42,10 +42,10 @@ OPERATIONS_FROM = """
 """
 LETTERS = """
 INSERT INTO deadletters_deadletter (id, status, source_kind, source_id, title, service, tenant, entity_type, entity_id,
-    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, words)
-SELECT uuidv7(), 'unresolved', 'operations.pendingoperation', o.id, o.operation_type, s.slug, '', o.entity_type,
+    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, words, opened_at)
+SELECT uuidv7(o.failed_at - now()), 'unresolved', 'operations.pendingoperation', o.id, o.operation_type, s.slug, '', o.entity_type,
        o.entity_id, o.error_type, o.failure_class, o.last_error, md5(o.last_error), 0, '', '',
-       o.attempts, o.source, o.last_error || E'\\n' || o.entity_id || E'\\n' || o.payload::text
+       o.attempts, o.source, o.last_error || E'\\n' || o.entity_id || E'\\n' || o.payload::text, o.failed_at
   FROM operations_pendingoperation o JOIN integrations_service s ON s.id = o.service_id WHERE o.status = 'failed'
 """
 FAMILIES = """

@@ -24,6 +24,8 @@ OLDER, NEWER = "older_than", "newer_than"
 NOT_FILTERS = {OLDER, NEWER, ALL_VAR, ERROR_FLAG, ORDER_VAR, PAGE_VAR, IS_FACETS_VAR, IS_POPUP_VAR, TO_FIELD_VAR}
 COUNTED_UP_TO = 10_000
 """More rows than that are estimated by the planner: counting a million takes longer than showing the page."""
+MANY = 5
+"""Where the planner expects so many times that, nothing is counted: with a filter, ten thousand may stand far apart."""
 NAMED_AT_MOST = 100
 """A filter offers so many rows of another noun by name; more are filtered by the address."""
 WORDS = {
@@ -132,12 +134,18 @@ def newest_come_first(model: type[Acted]) -> bool:
 
 def about(rows: QuerySet[Any]) -> tuple[int, bool]:
     """Return how many rows there are and whether that is an estimate: counted as far as counting is cheap."""
+    expected = _expected(rows)
+    if expected > COUNTED_UP_TO * MANY:
+        return expected, True
     # In the order of the key: the planner then walks an index, where it might begin to read the whole table.
     counted = rows.order_by("-pk")[: COUNTED_UP_TO + 1].count()
-    if counted <= COUNTED_UP_TO:
-        return counted, False
+    return (counted, False) if counted <= COUNTED_UP_TO else (max(expected, counted), True)
+
+
+def _expected(rows: QuerySet[Any]) -> int:
+    """Return how many rows the planner expects."""
     plan = json.loads(rows.order_by().values("pk").explain(format="json"))
-    return max(int(plan[0]["Plan"]["Plan Rows"]), counted), True
+    return int(plan[0]["Plan"]["Plan Rows"])
 
 
 class WordFilter(admin.SimpleListFilter):
