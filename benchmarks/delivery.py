@@ -34,6 +34,7 @@ def path(quick: bool) -> Iterator[Path]:
                 Target("ours ÷ the bare loop", OURS, BARE, 0.35, 0.7),
                 Target("ours ÷ the best peer", OURS, list(others), 3, 7),
             ],
+            notes=peers.notes(),
         )
 
 

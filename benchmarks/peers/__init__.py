@@ -46,3 +46,10 @@ def contenders(
     setting = Setting(database, redis_url, environment(programs, packages, target, json.dumps(payload)))
     peers = PYTHON + (NODE if packages else [])
     return {peer.name: partial(rate, peer, setting, count) for peer in peers}
+
+
+def notes() -> list[str]:
+    """Say who is left out, and why."""
+    oldest = ".".join(map(str, installing.OLDEST_NODE))
+    named = " and ".join(peer.name for peer in NODE)
+    return [] if installing.node() else [f"{named} are left out: there is no Node {oldest} or newer."]

@@ -10,6 +10,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 BENCH = HERE.parent.parent / ".bench"
 PYTHON, NODE = BENCH / "venv", BENCH / "node"
+OLDEST_NODE = (20, 18)
+"""Asked for by the HTTP client."""
 
 
 def python() -> Path:
@@ -23,9 +25,9 @@ def python() -> Path:
 
 
 def node() -> Path | None:
-    """Return the folder of the packages for Node, installed as package-lock.json says; None where there is no Node."""
+    """Return the folder of the packages for Node, installed as package-lock.json says; None where there is no Node, or an old one."""
     npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
+    if npm is None or _node_version() < OLDEST_NODE:
         return None
     lock = HERE / "package-lock.json"
     if not _is_made(NODE, lock):
@@ -35,6 +37,14 @@ def node() -> Path | None:
         _run(npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(NODE))
         _stamp(NODE, lock)
     return NODE / "node_modules"
+
+
+def _node_version() -> tuple[int, ...]:
+    found = shutil.which("node")
+    if found is None:
+        return ()
+    told = subprocess.run([found, "--version"], check=True, capture_output=True, text=True).stdout  # noqa: S603 # ours
+    return tuple(int(number) for number in told.strip().lstrip("v").split(".")[:2])
 
 
 def _run(*words: str) -> None:
