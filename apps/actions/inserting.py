@@ -6,13 +6,33 @@ Django's `bulk_create` writes every value of every row into the statement, which
 import datetime as dt
 import json
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection, models
+from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
 
 Column = models.Field[Any, Any]
+Row = TypeVar("Row", bound=models.Model)
+
+
+def new(model: type[Row]) -> Row:
+    """Return a new row with its defaults, as the constructor does, which reads each field's anew and takes ten times as long."""
+    values, made = _defaults(model)
+    row = model.__new__(model)
+    vars(row).update(values, _state=ModelState())
+    for field in made:
+        setattr(row, field.attname, field.get_default())
+    return row
+
+
+@cache
+def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[Column]]:
+    """Return the values of a new row, and the fields that make a value for each row."""
+    values = {name: value for name, value in vars(model()).items() if name != "_state"}
+    return values, [field for field in model._meta.concrete_fields if callable(field.default)]
 
 
 def insert(rows: Sequence[models.Model]) -> None:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from apps.actions.inserting import insert
+from apps.actions.inserting import insert, new
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.deadletters.failures import FailureClass
@@ -128,24 +128,19 @@ class Intake:
         self.services = {service.slug: service for service in self.by_name.values()}
         self.queues = {queue.slug: queue for queue in Queue.objects.all()}
         self.tenants: dict[str, Tenant] = {}
+        self.traceparent = current().traceparent
 
     def row(self, wanted: Wanted, source: str) -> PendingOperation:
         """Return the row for what is wanted, not yet saved."""
         service = self._service(wanted)
         name = _checked(service, wanted)
-        return PendingOperation(
-            service=service,
-            queue=self._queue(wanted.queue, service),
-            tenant=self._tenant(wanted.tenant),
-            operation_type=name,
-            entity_type=wanted.entity_type or CONNECTORS[service.connector].operations[name].entity,
-            entity_id=wanted.entity_id,
-            mapping_version=wanted.mapping_version,
-            payload=dict(wanted.payload),
-            max_retries=service.max_retries,
-            source=source,
-            traceparent=current().traceparent,
-        )
+        row = new(PendingOperation)
+        row.service, row.queue, row.tenant = service, self._queue(wanted.queue, service), self._tenant(wanted.tenant)
+        row.operation_type, row.payload = name, dict(wanted.payload)
+        row.entity_type = wanted.entity_type or CONNECTORS[service.connector].operations[name].entity
+        row.entity_id, row.mapping_version = wanted.entity_id, wanted.mapping_version
+        row.max_retries, row.source, row.traceparent = service.max_retries, source, self.traceparent
+        return row
 
     def _service(self, wanted: Wanted) -> Service:
         if wanted.service:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import DataError, transaction
 
-from apps.actions.inserting import insert
+from apps.actions.inserting import insert, new
 from apps.operations.models import PendingOperation
 from tests.cast import Company
 
@@ -47,3 +47,11 @@ def test_inserted_rows_can_be_read_again(company: Company) -> None:
     insert([row])
     row.refresh_from_db()
     assert (row.payload, row.status) == ({"a": 1}, "pending")
+
+
+def test_a_new_row_is_what_the_constructor_makes() -> None:
+    ours, theirs = new(PendingOperation), PendingOperation()
+    assert columns(ours) == columns(theirs)
+    assert ours._state.adding
+    assert ours.error_fields is not new(PendingOperation).error_fields
+    assert ours.pk != new(PendingOperation).pk
