@@ -124,7 +124,7 @@ LARGE = [
     *("deadletters_deadletter", "actions_actionitem", "jobs_logline", "jobs_jobrun"),
 ]
 LOOSE_INDEXES = """
-SELECT i.indexname, i.indexdef FROM pg_indexes i WHERE i.tablename = ANY(%s)
+SELECT i.indexname, replace(i.indexdef, ' ON ONLY ', ' ON ') FROM pg_indexes i WHERE i.tablename = ANY(%s)
    AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexname::regclass)
 """
 TALLIES = """

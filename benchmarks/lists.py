@@ -18,7 +18,7 @@ from benchmarks.ground import at_once, empty, ground, in_bulk, keep, load, load_
 
 FEW = 10_000
 OPERATION_EVERY = dt.timedelta(milliseconds=60)
-ASKED = {False: 40, True: 6}
+ASKED = {False: 15, True: 6}
 """So often a page is asked for in one round, in full and in short."""
 OPERATIONS, LETTERS, EVENTS = (
     "/admin/operations/pendingoperation/",
