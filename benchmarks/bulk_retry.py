@@ -21,7 +21,7 @@ UPDATE operations_pendingoperation SET status = 'pending', due_at = now(), updat
 """
 ITEMS = """
 INSERT INTO actions_actionitem (run_id, kind, object_id, verb, from_status, to_status, actor_name, outcome, created_at)
-SELECT uuidv7(), 'operations.pendingoperation', id, 'retry', 'failed', 'pending', 'ana', '', now()
+SELECT (SELECT uuidv7()), 'operations.pendingoperation', id, 'retry', 'failed', 'pending', 'ana', '', now()
   FROM operations_pendingoperation WHERE status = 'pending' AND failure_class = 'transient'
 """
 LETTERS = """
@@ -29,7 +29,7 @@ UPDATE deadletters_deadletter SET status = 'retrying', updated_at = now() WHERE 
 """
 ITEMS_OF_LETTERS = """
 INSERT INTO actions_actionitem (run_id, kind, object_id, verb, from_status, to_status, actor_name, outcome, created_at)
-SELECT uuidv7(), 'deadletters.deadletter', id, 'follow_retry', 'unresolved', 'retrying', 'ana', '', now()
+SELECT (SELECT uuidv7()), 'deadletters.deadletter', id, 'follow_retry', 'unresolved', 'retrying', 'ana', '', now()
   FROM deadletters_deadletter WHERE status = 'retrying'
 """
 GIVEN: dict[str, dict[str, str]] = {
