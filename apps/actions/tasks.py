@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 QUIET_SECONDS = 5.0
 """So long a process sends nothing after the broker failed it: nobody waits for a dead broker twice."""
 
-TOGETHER_SECONDS = 0.05
-"""What many requests bring within so long is worth one wake-up."""
+TOGETHER_SECONDS = 0.2
+"""What many requests bring within so long is worth one wake-up: to send one costs a request's time again."""
 
 _quiet_until = 0.0
 

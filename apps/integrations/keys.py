@@ -31,8 +31,10 @@ LONGEST = 200
 """A text longer than that is no key of ours."""
 
 
-FIND = """
-SELECT {columns},
+READ = ("id", "name", "prefix", "digest", "group_id", "scopes", "status", "expires_at", "rotated_at", "revoked_at")
+"""What a request reads of its key; the rest is read when it is asked for."""
+FIND = f"""
+SELECT {", ".join(f"key.{column}" for column in READ)},
        key.status = 'active' AND (key.expires_at IS NULL OR key.expires_at > statement_timestamp()) AS opens,
        EXISTS (SELECT FROM integrations_keyuse AS used
                 WHERE used.key_id = key.id AND used.address = %s
@@ -40,7 +42,7 @@ SELECT {columns},
        (SELECT string_agg(given.permission_id::text, ' ' ORDER BY given.permission_id)
           FROM auth_group_permissions AS given WHERE given.group_id = key.group_id) AS given
   FROM integrations_apikey AS key WHERE key.digest = %s
-"""
+"""  # noqa: S608 # names of ours
 """Everything that a request's key decides, in one statement: each request asks."""
 NAMES_KEPT_SECONDS = 60.0
 """So long a process goes by the names of permissions; who has which is read at each request."""
@@ -133,15 +135,13 @@ def find(plain: str, address: str = "") -> Any:
 
 def _read(sought: str, address: str) -> Any:
     """Return the row of a key, with whether it opens, whether this use is noted, and its group's permissions, by their ids."""
-    fields = ApiKey._meta.concrete_fields
-    statement = FIND.replace("{columns}", ", ".join(f"key.{field.column}" for field in fields))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [address, sought])
+        cursor.execute(FIND, [address, sought])
         row = cursor.fetchone()
     if row is None:
         return None
-    key: Any = ApiKey.from_db("default", [field.attname for field in fields], row[: len(fields)])
-    key.opens, key.noted, key.given = row[len(fields) :]
+    key: Any = ApiKey.from_db(connection.alias, READ, row[: len(READ)])
+    key.opens, key.noted, key.given = row[len(READ) :]
     return key
 
 
