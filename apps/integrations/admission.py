@@ -204,8 +204,10 @@ class _Ahead:
     def keep(self, key: str, limit: Limit, taken: int, left: float) -> None:
         """Keep what was fetched beside the token that is used now."""
         with self.lock:
-            self.buckets.pop(key, None)
-            self.buckets[key] = _Fetched(limit, taken - 1, left, taken, time.monotonic() + AHEAD_SECONDS)
+            now, other = time.monotonic(), self.buckets.pop(key, None)
+            # Two that found nothing have both fetched.
+            held = other.held if other and other.limit == limit and other.until >= now else 0
+            self.buckets[key] = _Fetched(limit, taken - 1 + held, left, taken, now + AHEAD_SECONDS)
             while len(self.buckets) > OWN_AT_MOST:
                 del self.buckets[next(iter(self.buckets))]
 

@@ -8,6 +8,7 @@ import pytest
 from celery import Celery, Task
 
 from apps.actions import tasks
+from tests.chaos.fleet import wait_until
 
 
 @pytest.fixture
@@ -67,3 +68,24 @@ def test_after_a_while_the_broker_is_asked_again(silent: socket.socket, monkeypa
     monkeypatch.setattr(tasks, "_quiet_until", 0.0)
     tasks.wake(task)
     assert connections(silent) >= 1
+
+
+def test_what_many_requests_bring_wakes_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(tasks, "wake", lambda task, *args: sent.append(args))
+    monkeypatch.setattr(tasks, "TOGETHER_SECONDS", 0.1)
+    together, task = tasks._Together(), task_at(1)
+    for _ in range(50):
+        together.wake(task, "crm")
+    assert sent == [("crm",)]
+    wait_until(lambda: len(sent) > 1, 5)
+    assert sent == [("crm",), ("crm",)]
+
+
+def test_another_queue_is_woken_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+    monkeypatch.setattr(tasks, "wake", lambda task, *args: sent.append(args))
+    together, task = tasks._Together(), task_at(1)
+    together.wake(task, "crm")
+    together.wake(task, "books")
+    assert sent == [("crm",), ("books",)]

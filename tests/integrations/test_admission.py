@@ -91,6 +91,18 @@ def test_the_headers_say_what_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
     assert refused["Retry-After"] == "1800"
 
 
+def trips(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Note what Valkey is asked from here on."""
+    asked, shared = list[Any](), admission._shared
+
+    def noted(buckets: Any) -> Any:
+        asked.append(buckets)
+        return shared(buckets)
+
+    monkeypatch.setattr(admission, "_shared", noted)
+    return asked
+
+
 def race(calls: int) -> int:
     who = somebody()
     with ThreadPoolExecutor(20) as pool:
@@ -100,6 +112,27 @@ def race(calls: int) -> int:
 def test_of_a_thousand_at_once_exactly_so_many_are_admitted(monkeypatch: pytest.MonkeyPatch) -> None:  # S19
     limited(monkeypatch, 100)
     assert race(1000) == 100
+
+
+def test_of_a_client_that_keeps_coming_no_more_are_admitted_than_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 1000)
+    assert 950 <= race(1500) <= 1000
+
+
+def test_who_keeps_coming_costs_few_round_trips(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 10_000)
+    asked, who = trips(monkeypatch), somebody()
+    left = [int(admit(who, "address").tokens) for _ in range(500)]
+    assert len(asked) < 50
+    assert left == sorted(left, reverse=True)
+
+
+def test_what_was_fetched_ahead_is_good_for_a_moment_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, 10_000)
+    monkeypatch.setattr(admission, "AHEAD_SECONDS", -1.0)
+    asked, who = trips(monkeypatch), somebody()
+    assert all(admit(who, "address").admitted for _ in range(5))
+    assert len(asked) == 5
 
 
 def test_while_valkey_is_away_each_process_counts_for_itself(monkeypatch: pytest.MonkeyPatch, away: None) -> None:
