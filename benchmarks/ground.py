@@ -152,7 +152,7 @@ def ground() -> Iterator[None]:
     os.environ.update(
         DJANGO_SETTINGS_MODULE="opsconsole.settings",
         SECRET_KEY=secrets.token_urlsafe(64),
-        OPS_STATEMENT_TIMEOUT_MS="600000",
+        OPS_STATEMENT_TIMEOUT_MS="3600000",
     )
     from opsconsole import embedded
 
