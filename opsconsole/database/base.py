@@ -3,6 +3,7 @@
 import select
 
 from django.db.backends.postgresql.base import DatabaseWrapper as PostgreSQL
+from psycopg.pq import TransactionStatus
 
 
 class DatabaseWrapper(PostgreSQL):
@@ -13,8 +14,10 @@ class DatabaseWrapper(PostgreSQL):
         return self._is_quiet() or super().is_usable()
 
     def _is_quiet(self) -> bool:
-        """Say whether it stands and nothing has come that nobody asked for."""
+        """Say whether it stands, its transaction too, and nothing has come that nobody asked for."""
         if self.connection is None or self.connection.closed:
+            return False
+        if self.connection.info.transaction_status == TransactionStatus.INERROR:
             return False
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)

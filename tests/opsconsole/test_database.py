@@ -1,7 +1,7 @@
 """A kept connection is known for dead without a round trip."""
 
 import pytest
-from django.db import connection
+from django.db import ProgrammingError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
@@ -14,6 +14,14 @@ def kept(db: None) -> BaseDatabaseWrapper:
 
 def test_one_that_stands_is_usable(kept: BaseDatabaseWrapper) -> None:
     assert kept.is_usable()
+    kept.close()
+
+
+def test_one_whose_transaction_failed_is_not(kept: BaseDatabaseWrapper) -> None:
+    kept.set_autocommit(False)
+    with pytest.raises(ProgrammingError), kept.cursor() as cursor:
+        cursor.execute("SELECT nothing")
+    assert not kept.is_usable()
     kept.close()
 
 
