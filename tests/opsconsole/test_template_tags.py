@@ -87,3 +87,12 @@ def test_the_rail_leaves_out_what_the_reader_may_not_see(rf: RequestFactory, cai
     request.user = caio
     (group,) = console.navigation(Context({"request": request}))
     assert [(place.url, place.current) for place in group] == [("/admin/", True)]
+
+
+def test_runs_open_with_what_is_unresolved() -> None:
+    request = RequestFactory().get("/admin/jobs/jobrun/")
+    request.user = User(is_superuser=True, is_active=True)
+    places = [place for group in console.navigation(Context({"request": request})) for place in group]
+    assert [(place.url, place.current) for place in places if str(place.label) == "Runs"] == [
+        ("/admin/jobs/jobrun/?status=failed", True)
+    ]
