@@ -54,10 +54,8 @@ def queues_with_work() -> list[Queue]:
 
 def due(crashes: int | None = None) -> QuerySet[PendingOperation]:
     """Return what is due; with `crashes`, only what was held so often by a worker that fell silent (2: or more)."""
-    rows = PendingOperation.objects.filter(status="pending", due_at__lte=Now())
-    held = list(Tenant.objects.filter(status=Tenant.Status.PAUSED).values_list("pk", flat=True))
-    if held:
-        rows = rows.exclude(tenant__in=held)
+    held = Tenant.objects.filter(status=Tenant.Status.PAUSED).order_by().values("pk")
+    rows = PendingOperation.objects.filter(status="pending", due_at__lte=Now()).exclude(tenant__in=held)
     if crashes is None:
         return rows
     return rows.filter(crashes__gte=2) if crashes == 2 else rows.filter(crashes=crashes)
