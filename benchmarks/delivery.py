@@ -18,7 +18,7 @@ IN_FLIGHT = 256
 @contextmanager
 def path(quick: bool) -> Iterator[Path]:
     """Everybody delivers the same hundred bytes to the same nginx, on the same servers."""
-    with ground(), far_end.running() as target, Shipped() as shipped:
+    with ground(durable=True), far_end.running() as target, Shipped() as shipped:
         count = 5_000 if quick else 20_000
         ours = {
             OURS: lambda: shipped.rate(target, PAYLOAD, count, in_flight=IN_FLIGHT),

@@ -1,6 +1,6 @@
 """The ground of a measurement: throw-away servers, the tables, and as many operations as asked for.
 
-The servers keep nothing (fsync off): read ratios and plans, not the disk.
+The servers keep nothing (fsync off) unless asked to: read ratios and plans, not the disk.
 """
 
 import os
@@ -147,8 +147,11 @@ DELETE FROM integrations_integrationevent WHERE event_id <> 'like'
 
 
 @contextmanager
-def ground() -> Iterator[None]:
-    """Run servers of our own, with the tables of a fresh installation, until the block ends."""
+def ground(durable: bool = False) -> Iterator[None]:
+    """Run servers of our own, with the tables of a fresh installation, until the block ends.
+
+    Where they are `durable` a commit is on the disk when it is answered, as in production.
+    """
     os.environ.update(
         DJANGO_SETTINGS_MODULE="opsconsole.settings",
         SECRET_KEY=secrets.token_urlsafe(64),
@@ -156,7 +159,7 @@ def ground() -> Iterator[None]:
     )
     from opsconsole import embedded
 
-    with embedded.throw_away() as servers:
+    with embedded.throw_away(durable) as servers:
         os.environ.update(DATABASE_URL=servers.database_url, REDIS_URL=servers.redis_url)
         import django
         from django.core.management import call_command

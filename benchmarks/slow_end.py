@@ -17,7 +17,7 @@ OURS, IDEAL = "opsconsole, whole", "as many calls from bare libcurl, with no dat
 def path(quick: bool) -> Iterator[Path]:
     """The workers deliver to a service that takes 512 calls at once."""
 
-    with ground(), far_end.slow(SECONDS) as target, Shipped() as shipped:
+    with ground(durable=True), far_end.slow(SECONDS) as target, Shipped() as shipped:
         count = 8_000 if quick else 25_000
         yield Path(
             "slow_end",

@@ -47,7 +47,8 @@ class Servers:
     owner: pwd.struct_passwd | None
     database_password: str
     redis_password: str
-    throw_away: bool = False
+    forgetful: bool = False
+    """Whether a crash of the machine may lose what was committed."""
 
     @property
     def database_url(self) -> str:
@@ -81,7 +82,7 @@ class Servers:
             "shared_preload_libraries": "pg_stat_statements",
             "shared_buffers": "256MB",
         }
-        if self.throw_away:
+        if self.forgetful:
             settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         return Program(
             name="postgres",
@@ -170,7 +171,7 @@ class Servers:
             *(str(binaries / "initdb"), "-D", str(self.cluster), "-U", NAME, "-E", "UTF8", "--no-instructions"),
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
             *("--auth=scram-sha-256", f"--pwfile={password}"),
-            *(["--no-sync"] if self.throw_away else []),
+            *(["--no-sync"] if self.forgetful else []),
         )
         password.unlink()
         if made.returncode:
@@ -240,14 +241,14 @@ def of_data_folder(data: Path, database_password: str, redis_password: str) -> S
 
 
 @contextmanager
-def throw_away() -> Iterator[Servers]:
-    """Run servers that keep nothing, as fast as they can, until the block ends."""
+def throw_away(durable: bool = False) -> Iterator[Servers]:
+    """Run servers until the block ends and forget what they hold: as fast as they can, unless they are to be `durable`."""
     owner = _servers_owner()
     folder = Path(tempfile.mkdtemp(prefix=f"{NAME}-"))
     (folder / "logs").mkdir()
     _own(owner, folder)
     try:
-        servers = Servers(folder, folder, folder / "logs", owner, secrets.token_hex(), secrets.token_hex(), True)
+        servers = Servers(folder, folder, folder / "logs", owner, secrets.token_hex(), secrets.token_hex(), not durable)
         with running(servers):
             yield servers
     finally:
