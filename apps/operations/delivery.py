@@ -9,6 +9,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterable
+from math import ceil
 from uuid import UUID
 
 from django.db import connection
@@ -25,6 +26,7 @@ from apps.integrations.models import Service
 from apps.integrations.outcome import Outcome
 from apps.integrations.sites import unusable
 from apps.jobs.models import Queue
+from apps.operations import places
 from apps.operations.claiming import claim, free_services
 from apps.operations.heartbeat import Heartbeat
 from apps.operations.models import PendingOperation
@@ -85,6 +87,7 @@ class Drain:
         self.ended: list[Ended] = []
         self.flushed_at = self.look_at = self.read_at = 0.0
         self.free: list[Destination] = []
+        self.sharers = 1
         self.score: Counter[str] = Counter()
 
     def run(self, seconds: float) -> None:
@@ -142,7 +145,7 @@ class Drain:
         if time.monotonic() < self.look_at and not self.ended:
             return 0
         if time.monotonic() >= self.read_at:
-            self.free = self._destinations()
+            self.free, self.sharers = self._destinations(), max(places.taken(self.queue), 1)
             self.read_at = time.monotonic() + READ_SECONDS
         claimed = sum(self._claim_for(destination, BATCH, crashes=0) for destination in self.free)
         if not claimed:
@@ -167,8 +170,10 @@ class Drain:
     def _claim_for(self, destination: Destination, size: int, crashes: int) -> int:
         if not self.heartbeat.fresh or self.stopping():
             return 0
-        size = size if self.left is None else min(size, self.left)
         ended = sum(held.service.row.pk == destination.row.pk for held, _settled in self.ended)
+        size = min(size, self._share(destination) + ended, size if self.left is None else self.left)
+        if size <= 0:
+            return 0
         try:
             taken = claim(self.queue, destination.row, size, crashes, ended)
         except GONE as error:
@@ -176,6 +181,11 @@ class Drain:
             return 0
         self._start(taken, destination)
         return len(taken)
+
+    def _share(self, destination: Destination) -> int:
+        """Return how many more calls a service takes from this drain: who came first leaves their part to the others."""
+        held = sum(held.service.row.pk == destination.row.pk for held in self.held.values())
+        return ceil(destination.row.max_in_flight / self.sharers) - held
 
     def _start(self, taken: Iterable[PendingOperation], destination: Destination) -> None:
         for operation in taken:

@@ -29,7 +29,7 @@ RETURNING token
 """
 KEEP = "UPDATE operations_place SET kept_until = statement_timestamp() + %s * interval '1 s' WHERE token = %s"
 LEAVE = "UPDATE operations_place SET token = NULL, kept_until = NULL WHERE token = %s"
-FREE = (
+TAKEN = (
     "SELECT count(*) FROM operations_place WHERE queue_id = %s AND number <= %s AND kept_until >= statement_timestamp()"
 )
 
@@ -61,10 +61,15 @@ def leave(token: int) -> None:
 
 def free(queue: Queue) -> int:
     """Return how many places of a queue nobody holds."""
+    return max(queue.concurrency - taken(queue), 0)
+
+
+def taken(queue: Queue) -> int:
+    """Return how many places of a queue are held: so many drains share its work."""
     with connection.cursor() as cursor:
-        cursor.execute(FREE, [queue.pk, queue.concurrency])
-        [(taken,)] = cursor.fetchall()
-    return max(queue.concurrency - int(taken), 0)
+        cursor.execute(TAKEN, [queue.pk, queue.concurrency])
+        [(number,)] = cursor.fetchall()
+    return int(number)
 
 
 def _execute(sql: str, *params: float) -> None:
