@@ -234,7 +234,7 @@ def _list(
     types = _types(step, **more) | ({} if each is None else {"id": "uuid"})
     if not types:
         return "", []
-    listed = [given] if each is None else [{**given, **values, "id": key} for key, values in each.items()]
+    listed = [given] if each is None else [{**given, **values, "id": str(key)} for key, values in each.items()]
     rows = [{name: _plain(values.get(name)) for name in types} for values in listed]
     columns = ", ".join(f"{_quoted(name)} {kind}" for name, kind in types.items())
     sql = f", given AS (SELECT * FROM json_to_recordset(%s::json) AS list({columns}))"  # noqa: S608 # names from models only
@@ -243,6 +243,8 @@ def _list(
 
 def _plain(value: Any) -> Any:
     """Return a value as it stands in JSON, exactly: Django's encoder would cut times to milliseconds."""
+    if type(value) is str:
+        return value
     if isinstance(value, models.Model):
         value = value.pk
     if isinstance(value, dt.timedelta):

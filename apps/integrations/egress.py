@@ -212,7 +212,7 @@ def _prepared(request: requests.Request) -> tuple[str, str, list[str], bytes | N
             return str(prepared.method), str(prepared.url), _lines(prepared.headers, body), body
         body, kind = _body(request)
         headers = {"Content-Type": kind, **request.headers} if kind else request.headers
-        return request.method.upper(), request.url, _lines(headers, body), body
+        return request.method.upper(), request.url, _lines(headers, body, bool(kind)), body
     except (ValueError, TypeError) as error:  # those of `requests` are ValueErrors
         raise EgressRefused(_("The request could not be made: %s") % error) from error
 
@@ -226,9 +226,9 @@ def _body(request: requests.Request) -> tuple[bytes | None, str]:
     return (urlencode(data, doseq=True).encode(), "application/x-www-form-urlencoded") if data else (None, "")
 
 
-def _lines(headers: Mapping[str, str], body: bytes | None) -> list[str]:
+def _lines(headers: Mapping[str, str], body: bytes | None, typed: bool = False) -> list[str]:
     lines = ["Expect:"]
-    if body is not None and not any(name.lower() == "content-type" for name in headers):
+    if body is not None and not typed and not any(name.lower() == "content-type" for name in headers):
         lines.append("Content-Type:")  # libcurl would call it a form
     for name, value in headers.items():
         line = f"{name}: {value}" if value else f"{name};"
