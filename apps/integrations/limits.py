@@ -32,18 +32,18 @@ RETURNING GREATEST(0, LEAST(FLOOR(held.tokens), %(wanted)s))::int
 """
 
 
-def grant(service_id: UUID, wanted: int, queue_id: UUID | None = None) -> int:
+def grant(service_id: UUID, wanted: int, queue_id: UUID | None = None) -> int | None:
     """Take up to `wanted` calls out of a service's bucket, for a queue's work where one is named; return how many there were.
 
-    None where either is paused, or the service is told to wait or behind a breaker that is not closed; a missing breaker
-    never opens the gate. None either where another worker is counting: nobody waits for one that was stopped in the middle of it.
+    `None` where either is paused, or the service is told to wait or behind a breaker that is not closed; a missing breaker
+    never opens the gate. `None` too while another worker is counting: nobody waits for one that was stopped in the middle of it.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             GRANT, {"service": service_id, "queue": queue_id, "wanted": wanted, "ramp": RAMP.total_seconds()}
         )
         row = cursor.fetchone()
-    return int(row[0]) if row else 0
+    return int(row[0]) if row else None
 
 
 def charge(service_id: UUID, calls: int) -> None:

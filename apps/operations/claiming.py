@@ -17,10 +17,11 @@ READ = (
 """What a delivery needs of an operation: reading its forty columns would cost more than the call."""
 
 
-def claim(queue: Queue, service: Service, wanted: int, crashes: int, ended: int = 0) -> list[PendingOperation]:
+def claim(queue: Queue, service: Service, wanted: int, crashes: int, ended: int = 0) -> list[PendingOperation] | None:
     """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
 
-    `ended` is how many of the caller's own calls are over, though not written yet: they leave room.
+    `ended` is how many of the caller's own calls are over, though not written yet: they leave room. None where the
+    service may not be called, or another drain is claiming at this moment.
     One short transaction, which holds the service's row: of several drains one at a time counts and takes.
     """
     rows = due(crashes).filter(queue=queue, service=service)
@@ -28,6 +29,8 @@ def claim(queue: Queue, service: Service, wanted: int, crashes: int, ended: int 
         return []
     with transaction.atomic():
         granted = limits.grant(service.pk, wanted, queue.pk)
+        if granted is None:
+            return None
         wanted = min(granted, _room(service) + ended)
         taken = _taken(rows.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
         limits.charge(service.pk, len(taken) - granted)

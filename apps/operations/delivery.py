@@ -41,6 +41,8 @@ LINGER_SECONDS = 0.5
 """So long a drain that had work looks for more: what was committed meanwhile needs no message of its own."""
 LOOK_SECONDS = 0.1
 """After a look that found nothing to claim, the next one waits so long, unless calls end and leave room before."""
+AGAIN_SECONDS = 0.005
+"""Where another drain was claiming in that moment, it is tried again so soon."""
 READ_SECONDS = 0.5
 """While it finds work, a drain goes so long by what it read of the services; what holds one is seen by the claim itself."""
 BATCH = 500
@@ -106,7 +108,7 @@ class Drain:
                 idle_since = None
             else:
                 idle_since = idle_since or time.monotonic()
-                time.sleep(LOOK_SECONDS)
+                time.sleep(max(self.look_at - time.monotonic(), AGAIN_SECONDS))
 
     def _turn(self) -> int:
         """Claim and write, once enough has ended: first the claim, so that the far end is kept at work meanwhile."""
@@ -147,9 +149,11 @@ class Drain:
         if time.monotonic() >= self.read_at:
             self.free, self.sharers = self._destinations(), max(places.taken(self.queue), 1)
             self.read_at = time.monotonic() + READ_SECONDS
-        claimed = sum(self._claim_for(destination, BATCH, crashes=0) for destination in self.free)
+        claims = [self._claim_for(destination, BATCH, crashes=0) for destination in self.free]
+        claimed = sum(filter(None, claims))
         if not claimed:
-            self.look_at = self.read_at = time.monotonic() + LOOK_SECONDS
+            self.read_at = time.monotonic() + LOOK_SECONDS
+            self.look_at = time.monotonic() + (AGAIN_SECONDS if None in claims else LOOK_SECONDS)
         return claimed
 
     def _destinations(self) -> list[Destination]:
@@ -167,7 +171,7 @@ class Drain:
             breakers.trip_service(service, unusable(error), breakers.REFUSED_WAIT)
             return None
 
-    def _claim_for(self, destination: Destination, size: int, crashes: int) -> int:
+    def _claim_for(self, destination: Destination, size: int, crashes: int) -> int | None:
         if not self.heartbeat.fresh or self.stopping():
             return 0
         ended = sum(held.service.row.pk == destination.row.pk for held, _settled in self.ended)
@@ -179,8 +183,8 @@ class Drain:
         except GONE as error:
             self._reconnect(error)
             return 0
-        self._start(taken, destination)
-        return len(taken)
+        self._start(taken or [], destination)
+        return None if taken is None else len(taken)
 
     def _share(self, destination: Destination) -> int:
         """Return how many more calls a service takes from this drain: who came first leaves their part to the others."""
