@@ -74,6 +74,11 @@ class Answered(requests.Response):
         # `requests` reads what has been read already from here.
         self._content, self._content_consumed = body, True
 
+    @property
+    def ok(self) -> bool:
+        """Whether it is no error, by its status."""
+        return self.status_code < 400
+
     @cached_property
     def reason(self) -> str:  # type: ignore[override] # an attribute there
         """What the far end calls its status."""

@@ -174,7 +174,7 @@ class Drain:
     def _claim_for(self, destination: Destination, size: int, crashes: int) -> int | None:
         if not self.heartbeat.fresh or self.stopping():
             return 0
-        ended = sum(held.service.row.pk == destination.row.pk for held, _settled in self.ended)
+        ended = sum(held.service.key == destination.key for held, _settled in self.ended)
         size = min(size, self._share(destination) + ended, size if self.left is None else self.left)
         if size <= 0:
             return 0
@@ -188,7 +188,7 @@ class Drain:
 
     def _share(self, destination: Destination) -> int:
         """Return how many more calls a service takes from this drain: who came first leaves their part to the others."""
-        held = sum(held.service.row.pk == destination.row.pk for held in self.held.values())
+        held = sum(held.service.key == destination.key for held in self.held.values())
         return ceil(destination.row.max_in_flight / self.sharers) - held
 
     def _start(self, taken: Iterable[PendingOperation], destination: Destination) -> None:
@@ -201,20 +201,21 @@ class Drain:
     def _carry(self, operation: PendingOperation, service: Destination) -> None:
         known = service.connector.operations.get(operation.operation_type)
         doubles = known.doubles(service.site.options) if known else Doubles.NONE
-        held = self.held[operation.pk] = Held(operation, service, doubles)
+        held = Held(operation, service, doubles)
+        self.held[held.key] = held
         if not self.heartbeat.holds(held.token):  # we were held up since the claim, for longer than it lasts
-            self.ended.append((held, Settled(operation.pk, None, [])))
+            self.ended.append((held, Settled(held.key, None, [])))
             return
         if known is None:
             message = _("The connector %(connector)s does not know %(type)s.") % {
                 "connector": service.row.connector,
                 "type": operation.operation_type,
             }
-            self.ended.append((held, Settled(operation.pk, Outcome(FailureClass.CONFIG, message), [])))
+            self.ended.append((held, Settled(held.key, Outcome(FailureClass.CONFIG, message), [])))
             return
         secrets = [value for value in service.site.credentials.values() if value]
         steps = known.perform(order_of(operation, service.site))
-        self.door.start(operation.pk, steps, service.policy, doubles, secrets, operation.traceparent)
+        self.door.start(held.key, steps, service.policy, doubles, secrets, operation.traceparent)
 
     def _stamp(self, tags: list[Hashable]) -> Collection[Hashable]:
         """Mark rows just before calls that may not be repeated; a row that is no longer ours is not called."""
@@ -245,7 +246,7 @@ class Drain:
         score, told = self._written(ended)
         self.score += score
         for held, _settled in ended:
-            del self.held[held.operation.pk]
+            del self.held[held.key]
         self.heartbeat.tokens = {held.token for held in self.held.values()}
         try:
             tell_services(told)

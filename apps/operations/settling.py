@@ -3,7 +3,7 @@
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -53,6 +53,10 @@ class Destination:
     connector: Connector
     site: Site
     policy: Policy
+    key: UUID = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.key = self.row.pk
 
     @classmethod
     def of(cls, service: Service) -> "Destination":
@@ -60,7 +64,7 @@ class Destination:
         return cls(service, connector_of(service), site_of(service), policy_of(service))
 
 
-@dataclass
+@dataclass(slots=True)
 class Held:
     """An operation in this drain's hands."""
 
@@ -68,10 +72,12 @@ class Held:
     service: "Destination"
     doubles: Doubles
 
-    @property
-    def token(self) -> int:
-        """The number its claim was given."""
-        return self.operation.token or 0
+    key: UUID = field(init=False)
+    token: int = field(init=False)
+    """The number its claim was given. Both are asked for often: a model looks its own key up each time."""
+
+    def __post_init__(self) -> None:
+        self.key, self.token = self.operation.pk, self.operation.token or 0
 
 
 Ended = tuple["Held", Settled]
@@ -87,17 +93,17 @@ def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
     steps: dict[tuple[str, int], dict[UUID, Any]] = defaultdict(dict)
     for held, settled in ended:
         step, values = _next(held, settled)
-        steps[step, held.token][held.operation.pk] = values
+        steps[step, held.token][held.key] = values
     with transaction.atomic():
         written: set[UUID] = set()
         for (name, token), values in sorted(steps.items()):
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
         _note_attempts(ended, written)
     taken = {key: name for (name, _token), values in steps.items() for key in values}
-    kept = [(held, settled) for held, settled in ended if held.operation.pk in written]
+    kept = [(held, settled) for held, settled in ended if held.key in written]
     _count(ended, kept, taken)
     _tell(kept, taken)
-    return Counter(taken[held.operation.pk] for held, _settled in kept), kept
+    return Counter(taken[held.key] for held, _settled in kept), kept
 
 
 def _count(ended: list[Ended], kept: list[Ended], taken: Mapping[UUID, str]) -> None:
@@ -106,7 +112,7 @@ def _count(ended: list[Ended], kept: list[Ended], taken: Mapping[UUID, str]) -> 
         calls[held.service.row.slug, held.operation.operation_type].append(settled)
     for (service, operation_type), made in calls.items():
         count_calls(service, operation_type, made)
-    ends = Counter((held.operation.operation_type, COUNTED.get(taken[held.operation.pk])) for held, _settled in kept)
+    ends = Counter((held.operation.operation_type, COUNTED.get(taken[held.key])) for held, _settled in kept)
     for (operation_type, word), number in ends.items():
         if word:
             OPERATIONS.add(operation_type, word, amount=number)
@@ -114,10 +120,10 @@ def _count(ended: list[Ended], kept: list[Ended], taken: Mapping[UUID, str]) -> 
 
 def _tell(kept: list[Ended], taken: Mapping[UUID, str]) -> None:
     """Say in the log what became of each operation; of many that went well, how many they were."""
-    done = Counter(held.service.row.slug for held, _settled in kept if taken[held.operation.pk] == "complete")
+    done = Counter(held.service.row.slug for held, _settled in kept if taken[held.key] == "complete")
     hushed = {service for service, number in done.items() if number > TOLD_ONE_BY_ONE}
     for held, settled in kept:
-        name, service = taken[held.operation.pk], held.service.row.slug
+        name, service = taken[held.key], held.service.row.slug
         if name in TOLD and not (name == "complete" and service in hushed):
             level, word = TOLD[name]
             said = {**held.operation.said, "service": service}
@@ -148,12 +154,12 @@ def _next(held: Held, settled: Settled) -> tuple[str, Any]:
 def _note_attempts(ended: list[Ended], written: set[UUID]) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
         for held, settled in ended:
-            operation, stale = held.operation, held.operation.pk not in written
+            operation, stale = held.operation, held.key not in written
             for last, exchange in _marked(settled.exchanges):
                 copy.write_row(
                     (
-                        operation.pk,
-                        held.service.row.pk,
+                        held.key,
+                        held.service.key,
                         exchange.started_at,
                         exchange.duration_ms,
                         exchange.method,
@@ -179,7 +185,7 @@ def tell_services(ended: list[Ended]) -> None:
     """Tell limits and breakers what the calls of a batch say of their services."""
     by_service: dict[UUID, list[Ended]] = defaultdict(list)
     for held, settled in ended:
-        by_service[held.service.row.pk].append((held, settled))
+        by_service[held.service.key].append((held, settled))
     for key, told in by_service.items():
         limits.charge(key, sum(max(len(settled.exchanges) - 1, 0) for _held, settled in told))
         breakers.report(key, _report(told))
