@@ -8,6 +8,7 @@ from django.db import connection
 from opsconsole import reading
 from opsconsole.reading import ROLE
 
+pytestmark = pytest.mark.xdist_group("reader")  # a role is the whole server's, which all test processes share
 PASSWORD = "a-long-password-for-readers"
 FAILED = """
 SELECT t.slug, r.status, j.slug, r.last_error, r.duration
