@@ -1,4 +1,7 @@
+import fcntl
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -8,7 +11,6 @@ from django.db import connection
 from opsconsole import reading
 from opsconsole.reading import ROLE
 
-pytestmark = pytest.mark.xdist_group("reader")  # a role is the whole server's, which all test processes share
 PASSWORD = "a-long-password-for-readers"
 FAILED = """
 SELECT t.slug, r.status, j.slug, r.last_error, r.duration
@@ -16,6 +18,14 @@ FROM jobs_jobrun r JOIN jobs_job j ON j.id = r.job_id LEFT JOIN jobs_tenant t ON
 WHERE r.status = 'failed' ORDER BY r.started_at DESC LIMIT 50
 """
 """Runbook 3's question (S3-28 to S3-30), to our tables."""
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """A role is the whole server's, and all test processes share one: they take turns."""
+    with Path(tempfile.gettempdir(), "opsconsole-tests-reader").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
