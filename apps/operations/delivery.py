@@ -111,9 +111,14 @@ class Drain:
                 time.sleep(max(self.look_at - time.monotonic(), AGAIN_SECONDS))
 
     def _turn(self) -> int:
-        """Claim and write, once enough has ended: first the claim, so that the far end is kept at work meanwhile."""
+        """Claim and write, once enough has ended: first the claim, so that the far end is kept at work meanwhile.
+
+        Where anything went wrong it is written first: the breaker hears of it before more is claimed.
+        """
         if not self._enough():
             return 0
+        if not all(settled.outcome and settled.outcome.succeeded for _held, settled in self.ended):
+            self._flush()
         claimed = self._claim()
         self._flush()
         return claimed
@@ -147,8 +152,8 @@ class Drain:
         if time.monotonic() < self.look_at and not self.ended:
             return 0
         if time.monotonic() >= self.read_at:
-            self.free, self.sharers = self._destinations(), max(places.taken(self.queue), 1)
             self.read_at = time.monotonic() + READ_SECONDS
+            self.free = self._destinations()
         claims = [self._claim_for(destination, BATCH, crashes=0) for destination in self.free]
         claimed = sum(filter(None, claims))
         if not claimed:
@@ -157,7 +162,9 @@ class Drain:
         return claimed
 
     def _destinations(self) -> list[Destination]:
+        """Read what may be called now, and how many drains share it."""
         try:
+            self.sharers = max(places.taken(self.queue), 1)
             found = [self._destination(service) for service in free_services(self.queue)]
         except GONE as error:
             self._reconnect(error)

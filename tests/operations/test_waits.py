@@ -68,7 +68,7 @@ def test_what_will_be_refused_again_is_called_once(simulator: Simulator, queue: 
 def test_several_drains_keep_to_the_rate_together(simulator: Simulator, queue: Queue) -> None:
     steady = receiver(simulator, "steady", rate_per_second=20, burst=5, options={"honours_key": True})
     hand_in(steady, queue, 50)
-    assert not raised(at_once(*[lambda: delivery.drain(queue, seconds=4)] * 3))
+    assert not raised(at_once(*[lambda: delivery.drain(queue, seconds=12)] * 3))
     came = [call["at"] for call in simulator.requests(service="steady", limit=100)]
     assert len(came) >= 50
     # However the seconds are cut: what the bucket holds, and what a second adds to it.
@@ -79,7 +79,7 @@ def test_calls_in_flight_are_counted_over_all_drains(simulator: Simulator, queue
     slow = receiver(simulator, "slow", max_in_flight=5)
     simulator.fault("delay", service="slow", seconds=0.3)
     hand_in(slow, queue, 20)
-    assert not raised(at_once(*[lambda: delivery.drain(queue, seconds=4)] * 3))
+    assert not raised(at_once(*[lambda: delivery.drain(queue, seconds=12)] * 3))
     calls = simulator.requests(service="slow", limit=100)
     moments = sorted([(call["at"], 1) for call in calls] + [(call["settled_at"], -1) for call in calls])
     in_flight = [sum(step for _at, step in moments[: place + 1]) for place in range(len(moments))]
