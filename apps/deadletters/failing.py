@@ -72,10 +72,14 @@ def bury(lapsed: QuerySet[Any]) -> int:
     return len(leases.rescue(lapsed.model.bury, poisonous, last_error=silent))
 
 
+BEARABLE = Q(crashes__lt=POISON_AFTER - 1)
+"""What is let wait again. Whose lease lapses just behind the look at the others is buried by the next one."""
+
+
 def take_back(held: QuerySet[Any]) -> int:
     """Let work wait again, due now, whose worker fell silent; give up on what took its workers down. Return how many."""
     lapsed = leases.renewable(held)
-    return bury(lapsed) + len(leases.rescue(held.model.rescue, lapsed))
+    return bury(lapsed) + len(leases.rescue(held.model.rescue, lapsed.filter(BEARABLE)))
 
 
 def wait_after(attempts: int) -> dt.timedelta:

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from apps.actions import leases
-from apps.deadletters.failing import bury
+from apps.deadletters.failing import BEARABLE, bury
 from apps.integrations.connectors.shape import Doubles
 from apps.operations.models import PendingOperation
 from apps.operations.orders import doubles_of
@@ -18,7 +18,7 @@ def rescue_lapsed() -> int:
     buried = bury(lapsed)
     unsure = _("Its worker fell silent in the middle of the call, and this service cannot be asked what became of it.")
     doubted = leases.rescue(PendingOperation.doubt, lapsed.filter(pk__in=_undecidable(lapsed)), last_error=unsure)
-    rescued = leases.rescue(PendingOperation.rescue, lapsed.exclude(pk__in=_undecidable(lapsed)))
+    rescued = leases.rescue(PendingOperation.rescue, lapsed.filter(BEARABLE).exclude(pk__in=_undecidable(lapsed)))
     return buried + len(doubted) + len(rescued)
 
 
