@@ -145,7 +145,8 @@ def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
 def claim(step: Move, rows: QuerySet[Any], columns: Sequence[str] = (), **sets: Any) -> list[Any]:
     """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them.
 
-    Where `columns` are named, only these are read; any other costs a query for each row that is asked for it. In a database that was restored none is taken until that was noticed (apps/actions/installations.py).
+    Where `columns` are named, only these are read; any other costs a query for each row that is asked for it.
+    In a database that was restored none is taken until that was noticed (apps/actions/installations.py).
     """
     table = _quoted(step.model._meta.db_table)
     picked, params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
