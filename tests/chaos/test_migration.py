@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import psycopg
@@ -26,6 +27,8 @@ LONGEST_WAIT = """
 SELECT coalesce(extract(epoch FROM max(clock_timestamp() - waitstart)), 0) FROM pg_locks
 WHERE NOT granted AND locktype <> 'virtualxid'
 """
+
+IN_LINE = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'operations_attempt'::regclass"
 
 
 class Waits:
@@ -113,3 +116,13 @@ def test_an_index_that_gave_way_is_built_anew(unexpanded: World) -> None:
     with session_of() as session:
         sql = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'operation_expanded'::regclass"
         assert session.execute(sql).fetchone() == (True,)
+
+
+def test_a_migration_that_others_meet_head_on_gives_way(unexpanded: World) -> None:
+    with session_of() as session, session_of() as looking, ThreadPoolExecutor() as pool:
+        session.execute("LOCK TABLE operations_attempt IN ROW EXCLUSIVE MODE")
+        migrating = pool.submit(migrate, unexpanded, "0001")
+        wait_until(lambda: looking.execute(IN_LINE).fetchone() == (1,))
+        session.execute("LOCK TABLE operations_pendingoperation IN ROW EXCLUSIVE MODE")  # which the migration has
+        session.rollback()
+        assert GIVES_WAY in migrating.result()

@@ -6,7 +6,7 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connection
 from django.utils.translation import gettext as _
 
-from apps.actions.running import LOCK_TIMEOUT
+from apps.actions.running import DEADLOCK, LOCK_TIMEOUT
 from apps.jobs.restoring import hold_if_restored
 from opsconsole.reading import grant_if_there
 
@@ -31,7 +31,8 @@ class Command(migrate.Command):
             try:
                 self._migrate(*args, **options)
             except OperationalError as error:
-                if getattr(error.__cause__, "sqlstate", None) != LOCK_TIMEOUT or attempt == ATTEMPTS:
+                # A deadlock: others hold the next table of ours and want one that we have.
+                if getattr(error.__cause__, "sqlstate", None) not in (DEADLOCK, LOCK_TIMEOUT) or attempt == ATTEMPTS:
                     raise
                 self._let_others_go_first(attempt)
             else:
