@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -35,13 +36,18 @@ def bound(told: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a line as JSON, masked, and no longer than they may be."""
     if not told:
         return {}
-    try:
-        plain = json.loads(json.dumps(told, default=str, skipkeys=True))
-    except (ValueError, TypeError, RecursionError):
-        plain = {name: str(value) for name, value in told.items()}
-    hidden: dict[str, Any] = masked(plain)
+    hidden: dict[str, Any] = masked(_plain(told))
     text = json.dumps(hidden, ensure_ascii=False)
     return hidden if len(text) <= LONGEST_FIELDS else {"cut": text[:LONGEST_FIELDS]}
+
+
+def _plain(told: Mapping[str, Any]) -> Any:
+    if all(type(value) is str for value in told.values()):
+        return told
+    try:
+        return json.loads(json.dumps(told, default=str, skipkeys=True))
+    except (ValueError, TypeError, RecursionError):
+        return {name: str(value) for name, value in told.items()}
 
 
 def line_of(record: logging.LogRecord) -> Line:
@@ -100,9 +106,14 @@ def _id(value: Any) -> UUID | None:
 
 def process_name() -> str:
     """Return which process this is: its host, what it runs, and its number there."""
+    return _process_name(os.getpid())
+
+
+@lru_cache(maxsize=1)  # a fork has a number of its own
+def _process_name(number: int) -> str:
     program = Path(sys.argv[0]).parent.name if sys.argv[0].endswith("__main__.py") else Path(sys.argv[0]).name
     what = " ".join([program or "python", *(word for word in sys.argv[1:3] if word.isidentifier())])
-    return f"{socket.gethostname()}/{what}/{os.getpid()}"[:100]
+    return f"{socket.gethostname()}/{what}/{number}"[:100]
 
 
 def _told(line: Line) -> dict[str, Any]:

@@ -30,6 +30,11 @@ HUSHED = (
 """Names whose values are secrets: of headers, of query parameters, in forms and JSON."""
 
 _HUSHED = re.compile(HUSHED, re.IGNORECASE)
+_MAY_HUSH = re.compile(
+    r"token|secret|passw|senha|(?:api|access|private|client)[-_]?key|signature|credential|authorization|cookie",
+    re.IGNORECASE,
+)
+"""Without one of these words no name is a secret's: looked for first, for most texts hold none."""
 _NAMED = re.compile(
     rf"""(["']?(?<![\w.-]){HUSHED}["']?\s*[:=]\s*)(?:"(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:Bearer|Basic)\s+)?[^\s,;&"'<>]+)""",
     re.IGNORECASE,
@@ -50,6 +55,8 @@ _PHONE = re.compile(
     )\d{4}([\s-]?)(\d{4})(?![\w-]|\.\d)""",
     re.VERBOSE,
 )
+_MAY_BE_PEOPLE = re.compile(r"\d{3}")
+"""Every CPF and every phone has three digits in a row."""
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
@@ -57,13 +64,23 @@ def masked_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Return a text without secrets, CPFs, phones and e-mail addresses. `secrets` are values known to be secret."""
     for secret in filter(None, secrets):
         text = text.replace(secret, HIDDEN)
-    text = _SCHEME.sub(rf"\g<1> {HIDDEN}", _NAMED.sub(rf"\g<1>{HIDDEN}", storable(text)))
-    text = _USER.sub(rf"\g<1>{HIDDEN}@", _IN_PATH.sub(rf"\g<1>{HIDDEN}", text))
-    return _without_people(_EMAIL.sub(r"\g<1>***@\g<2>…", text))
+    text = _without_secrets(storable(text))
+    if "@" in text:
+        text = _EMAIL.sub(r"\g<1>***@\g<2>…", text)
+    return _without_people(text)
+
+
+def _without_secrets(text: str) -> str:
+    if _MAY_HUSH.search(text):
+        text = _NAMED.sub(rf"\g<1>{HIDDEN}", text)
+    text = _SCHEME.sub(rf"\g<1> {HIDDEN}", text)
+    return _USER.sub(rf"\g<1>{HIDDEN}@", _IN_PATH.sub(rf"\g<1>{HIDDEN}", text)) if "/" in text else text
 
 
 def phones_in(text: str) -> list[str]:
     """Return the phones in a text: what `masked_text` would hide of it as a phone, and eleven digits that may be one."""
+    if not _MAY_BE_PEOPLE.search(text):
+        return []
     return list(dict.fromkeys(found[0] for found in _PHONE.finditer(text)))
 
 
@@ -101,6 +118,8 @@ def storable(text: str) -> str:
 
 def _without_people(text: str) -> str:
     """Eleven digits are a CPF where its check digits say so, else a phone where they look like one, else a CPF mistyped."""
+    if not _MAY_BE_PEOPLE.search(text):
+        return text
     text = _CPF.sub(lambda found: found.expand(_CPF_SHOWN) if _is_cpf(found[0]) else found[0], text)
     return _CPF.sub(_CPF_SHOWN, _PHONE.sub(r"\g<1>****\g<2>\g<3>", text))
 

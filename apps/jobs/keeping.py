@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -91,6 +92,7 @@ class Line:
         return [derived[column] if column in derived else getattr(self, column) for column in COLUMNS]
 
 
+@lru_cache(maxsize=1024)  # most lines are like one before
 def pattern_of(text: str) -> int:
     """Return what texts have in common that differ only in ids, numbers, dates, phones and quoted values."""
     told = hashlib.sha256(normalised(text).encode("utf-8", "replace")).digest()
