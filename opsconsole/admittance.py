@@ -1,6 +1,7 @@
 """Before the API answers: has this client sent too much? After it: was it turned away? (S19)."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +16,7 @@ from apps.integrations.clients import client_address, neighbourhood
 from apps.integrations.models import AccessRefusal, RateLimit, SourceRefusal
 from opsconsole import openapi
 from opsconsole.api import api, problem
-from opsconsole.authentication import key_found, key_shown
+from opsconsole.authentication import find_anew, key_found, key_shown
 
 PARAMETER = re.compile(r"\\{\w+\\}")
 REASONS = {AccessRefusal.Reason.KEY_REQUIRED, AccessRefusal.Reason.INVALID_KEY, AccessRefusal.Reason.CLOSED_KEY}
@@ -26,20 +27,28 @@ def is_door(request: HttpRequest) -> bool:
     return request.path.startswith("/webhook/")
 
 
-def standing_of(request: HttpRequest) -> Standing:
-    """Count a request: against its address, and against the key that it shows or the door it comes to.
-
-    How a key stands is told to whom it opens something; anybody else is one of an address.
-    """
+def count(request: HttpRequest) -> list[Standing]:
+    """Count a request: against its address, and against the key that it shows or the door it comes to."""
     address, shown = (_address(request), RateLimit.Name.ADDRESS), key_shown(request)
     if is_door(request):
         request.hands_in = True  # type: ignore[attr-defined] # read by the log
         door = f"door:{request.path.split('/')[2][:60]}:{_address(request)}"
-        return admit_all(address, (door, RateLimit.Name.HANDING_IN))[-1]
+        return admit_all(address, (door, RateLimit.Name.HANDING_IN))
     if not shown:
-        return admit(*address)
-    standings = admit_all(address, (f"key:{keys.digest(shown)[:32]}", _limit_of(request)))
-    return standings[-1] if standings[0].admitted and _open_key(request) else standings[0]
+        return admit_all(address)
+    return admit_all(address, (f"key:{keys.digest(shown)[:32]}", _limit_of(request)))
+
+
+def standing_of(request: HttpRequest, counted: Sequence[Standing]) -> Standing:
+    """Return how the client stands that was counted.
+
+    How a key stands is told to whom it opens something; anybody else is one of an address.
+    """
+    if is_door(request) or len(counted) == 1:
+        return counted[-1]
+    if not counted[-1].admitted:
+        find_anew(request)  # whoever is turned away is told by the key as it is now
+    return counted[-1] if _open_key(request) else counted[0]
 
 
 def too_many(request: HttpRequest, standing: Standing) -> HttpResponse:

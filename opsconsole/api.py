@@ -44,7 +44,7 @@ from apps.syncs.models import Customer, Order, Product, RejectedRecord, Sync
 from apps.syncs.schemas import CustomerRow, OrderRow, ProductRow, RejectedRecordDetail, RejectedRecordRow
 from opsconsole import health, openapi, strict
 from opsconsole.aliases import speaks_of_error
-from opsconsole.authentication import BearerKey, KeyHeader, key_found, key_holder, key_shown
+from opsconsole.authentication import BearerKey, KeyHeader, find_anew, key_found, key_holder, key_shown
 from opsconsole.outages import RETRY_SECONDS, sentence
 from opsconsole.overview import router as overview
 
@@ -115,6 +115,19 @@ def nothing_passed_over(view: View) -> View:
     return answer
 
 
+def decided_anew(view: View) -> View:
+    """Refuse nobody by a key that was recalled: what was not stored under its seal is decided again, by the key as it is now."""
+
+    @wraps(view)
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        # What failed on our side may be stored all the same: it is not done twice.
+        undecided = 300 <= response.status_code < 500
+        return view(request, *args, **kwargs) if undecided and find_anew(request) else response
+
+    return answer
+
+
 def _without_secrets(body: bytes) -> bytes:
     """Return an answer without what it shows once."""
     return json.dumps(json.loads(body) | {"shown_once": []}).encode()
@@ -141,6 +154,7 @@ api = ConsoleApi(
 )
 api.add_decorator(once_per_key, mode="view")
 api.add_decorator(nothing_passed_over, mode="view")
+api.add_decorator(decided_anew, mode="view")
 
 NOUNS: dict[type[Acted], type[Schema] | Router] = {
     PendingOperation: operations,

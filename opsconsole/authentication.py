@@ -9,6 +9,9 @@ from apps.actions.actors import Actor, Door
 from apps.integrations import keys
 from apps.integrations.clients import client_address
 
+SEALING = ("/api/events",)
+"""Where a key may be recalled: what is written there is sealed, and all else decided anew (`decided_anew`)."""
+
 
 class KeyHeader(APIKeyHeader):
     """`X-API-Key: ops_…`."""
@@ -46,8 +49,34 @@ def key_holder(request: HttpRequest) -> Actor | None:
 
 
 def key_found(request: HttpRequest) -> Any:
-    """Return the row of a request's key, open (`opens`) or not, looked up once per request; None where it is unknown."""
+    """Return the row of a request's key, open (`opens`) or not, looked up once per request; None where it is unknown.
+
+    Where the request seals what it writes (`sealing`), an open key may be recalled; `find_anew` undoes that.
+    """
     if not hasattr(request, "key"):
-        key = keys.find(key_shown(request), client_address(request)) if key_shown(request) else None
-        request.key = key  # type: ignore[attr-defined] # kept on the request for the next who asks
+        shown, address = key_shown(request), client_address(request)
+        recalled = keys.recall(shown, address) if sealing(request) else None
+        request.recalled = recalled is not None  # type: ignore[attr-defined] # read by what seals
+        request.key = recalled or (keys.find(shown, address) if shown else None)  # type: ignore[attr-defined] # kept on the request for the next who asks
     return request.key  # type: ignore[attr-defined] # set above
+
+
+def sealing(request: HttpRequest) -> bool:
+    """Say whether a request is of the kind that comes most often, one event: its statement proves the key once more."""
+    return (
+        request.path in SEALING
+        and request.method == "POST"
+        and request.content_type == "application/json"
+        and not hasattr(request, "found_anew")
+        and "HTTP_IDEMPOTENCY_KEY" not in request.META
+    )
+
+
+def find_anew(request: HttpRequest) -> bool:
+    """Forget a key that was recalled, so that the next who asks reads it; say whether there was one."""
+    recalled = getattr(request, "recalled", False)
+    if recalled:
+        request.found_anew = True  # type: ignore[attr-defined] # read by `sealing`
+        for name in ("recalled", "key", "actor"):
+            vars(request).pop(name, None)
+    return recalled

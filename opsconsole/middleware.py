@@ -2,11 +2,16 @@
 
 import time
 from collections.abc import Callable
+from functools import cache
 from zoneinfo import ZoneInfo
 
+from csp.constants import HEADER
+from csp.middleware import CSPMiddleware
+from csp.utils import build_policy
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -42,6 +47,21 @@ def _endpoint(request: HttpRequest) -> str:
     if request.resolver_match:
         return f"/{request.resolver_match.route}"
     return "static" if request.path.startswith(f"/{settings.STATIC_URL.lstrip('/')}") else "none"
+
+
+class Policy(CSPMiddleware):
+    """Writes what a page may load, worked out once for a process; an answer that has a policy of its own gets that."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: D102 # its parent's
+        if hasattr(request, "_csp_nonce") or any(name.startswith("_csp") for name in vars(response)):
+            return super().process_response(request, response)
+        response.headers.setdefault(HEADER, _policy())
+        return response
+
+
+@cache
+def _policy() -> str:
+    return build_policy()
 
 
 def operations_time_zone(get_response: Respond) -> Respond:
@@ -104,9 +124,11 @@ def _counted(request: HttpRequest) -> bool:
 
 
 def _within_limits(request: HttpRequest, get_response: Respond) -> HttpResponse:
-    standing = admittance.standing_of(request)
+    counted = admittance.count(request)
+    standing = admittance.standing_of(request, counted)
     response = get_response(request) if standing.admitted else None
     if response is not None and response.status_code == 401:
+        standing = admittance.standing_of(request, counted)  # a key may have closed since
         guessing = admittance.guessing(request)
         standing, response = (standing, response) if guessing.admitted else (guessing, None)
     response = response or admittance.too_many(request, standing)

@@ -100,7 +100,7 @@ MIDDLEWARE = [
     "opsconsole.middleware.api_answers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "csp.middleware.CSPMiddleware",
+    "opsconsole.middleware.Policy",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -253,7 +253,6 @@ LOG_KEPT = env.dict("OPS_LOG_KEPT", default={"apps": "INFO", "opsconsole": "INFO
 LOGGING = log_lines.configuration(PRODUCTION, LOG_KEPT)
 DJANGO_STRUCTLOG_USER_ID_FIELD = None  # reading who it is would ask the database once more
 DJANGO_STRUCTLOG_IP_LOGGING_ENABLED = False  # an address is a person's; the access log has it
-DJANGO_STRUCTLOG_STATUS_START_LOG_LEVEL = 10
 
 # The thresholds of runbook 0, where the environment still sets them
 

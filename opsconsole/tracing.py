@@ -2,11 +2,12 @@
 
 import logging
 import time
+import uuid
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
-from structlog.contextvars import clear_contextvars
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from apps.integrations.masking import masked_url
 from apps.integrations.traces import trace_of, within
@@ -35,6 +36,12 @@ class Traced(RequestMiddleware):
         clear_contextvars()
         return response
 
+    def prepare(self, request: HttpRequest) -> None:
+        """Bind the request's id, ours or its sender's. Nobody listens to the beginning of a request: its end has a line."""
+        bind_contextvars(request_id=request.headers.get("x-request-id") or str(uuid.uuid4()))
+        if correlation := request.headers.get("x-correlation-id"):
+            bind_contextvars(correlation_id=correlation)
+
     @staticmethod
     def format_request(request: HttpRequest) -> str:
         """Return what was asked, masked."""
@@ -42,11 +49,14 @@ class Traced(RequestMiddleware):
 
 
 def _tell(request: HttpRequest, status: int, began: float) -> None:
+    level = _level(request, status)
+    if not log.isEnabledFor(level):
+        return
     took = round((time.perf_counter() - began) * 1000)
     name = request.user.get_username() if getattr(request, "_cached_user", None) else ""
     who = {"who": name} if name else {}
     words = "%s answered %s in %s ms"
-    log.log(_level(request, status), words, Traced.format_request(request), status, took, extra={"code": status, **who})
+    log.log(level, words, Traced.format_request(request), status, took, extra={"code": status, **who})
 
 
 def _level(request: HttpRequest, status: int) -> int:

@@ -1,5 +1,6 @@
 """Where a request comes from: the address that the last proxy we trust saw, and nothing that anyone may write."""
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address, ip_network
 
 from django.conf import settings
@@ -17,6 +18,7 @@ def client_address(request: HttpRequest) -> str:
     return _plain(told) or _plain(request.META.get("REMOTE_ADDR", ""))
 
 
+@lru_cache(maxsize=1024)
 def neighbourhood(address: str) -> str:
     """Return what is counted as one client: an IPv4 address, or the /64 that an IPv6 client chooses its addresses from."""
     if not address or not isinstance(ip_address(address), IPv6Address):
@@ -24,6 +26,7 @@ def neighbourhood(address: str) -> str:
     return str(ip_network(f"{address}/64", strict=False))
 
 
+@lru_cache(maxsize=1024)
 def _plain(text: str) -> str:
     try:
         found = ip_address(

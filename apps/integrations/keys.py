@@ -1,13 +1,13 @@
 """API keys: made once, shown once, known afterwards by a keyed hash only (S12)."""
 
 import datetime as dt
-import hashlib
 import hmac
 import secrets
 import time
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import Group, Permission
@@ -36,6 +36,7 @@ READ = ("id", "name", "prefix", "digest", "group_id", "scopes", "status", "expir
 FIND = f"""
 SELECT {", ".join(f"key.{column}" for column in READ)},
        key.status = 'active' AND (key.expires_at IS NULL OR key.expires_at > statement_timestamp()) AS opens,
+       key.ctid::text || ' ' || key.xmin AS version,
        EXISTS (SELECT FROM integrations_keyuse AS used
                 WHERE used.key_id = key.id AND used.address = %s
                   AND used.at > statement_timestamp() - interval '1 minute') AS noted,
@@ -44,6 +45,17 @@ SELECT {", ".join(f"key.{column}" for column in READ)},
   FROM integrations_apikey AS key WHERE key.digest = %s
 """  # noqa: S608 # names of ours
 """Everything that a request's key decides, in one statement: each request asks."""
+STILL_SEALED = """
+       EXISTS (SELECT FROM integrations_apikey AS key
+                WHERE key.id = %s AND key.ctid = %s::tid AND key.xmin = %s::xid
+                  AND (key.expires_at IS NULL OR key.expires_at > statement_timestamp()))
+   AND EXISTS (SELECT FROM auth_group_permissions AS given WHERE given.group_id = %s AND given.permission_id = %s)
+"""
+"""Says whether a key is the row that was read, to the letter, and its group may still do what the seal is for."""
+Seal = tuple[UUID, str, str, int, int]
+"""What `STILL_SEALED` takes: of a key that is recalled, by a statement that writes only where it holds."""
+RECALLED_SECONDS, RECALLED_AT_MOST = 10.0, 1_000
+"""So long, and so many, open keys are recalled by those who seal what they do."""
 NAMES_KEPT_SECONDS = 60.0
 """So long a process goes by the names of permissions; who has which is read at each request."""
 
@@ -117,7 +129,7 @@ def require_grantable(group: Group, scopes: Sequence[str], actor: Actor) -> None
 
 def digest(plain: str) -> str:
     """Return what is stored of a key. A dump of the table opens nothing without the pepper."""
-    return hmac.new(settings.API_KEY_PEPPER.encode(), plain.encode(errors="replace"), hashlib.sha256).hexdigest()
+    return hmac.digest(settings.API_KEY_PEPPER.encode(), plain.encode(errors="replace"), "sha256").hex()
 
 
 def find(plain: str, address: str = "") -> Any:
@@ -129,8 +141,43 @@ def find(plain: str, address: str = "") -> Any:
     if key is None or not hmac.compare_digest(key.digest.encode(), sought.encode()):
         return None
     if key.opens and not key.noted:
-        _note(key, address)
+        _note(key, address)  # a row of another version from here on
+    _keep(key, sought, address, key.opens and key.noted)
     return key
+
+
+def _keep(key: Any, sought: str, address: str, recallable: bool) -> None:
+    if len(_recalled) >= RECALLED_AT_MOST:
+        _recalled.clear()
+    if recallable:
+        _recalled[sought, address] = key, time.monotonic() + RECALLED_SECONDS
+    else:
+        _recalled.pop((sought, address), None)
+
+
+def recall(plain: str, address: str) -> Any:
+    """Return the open key for a text as it was found a moment ago, or None.
+
+    It may be closed by now: whoever goes by it seals what they write (`seal_of`), and finds it anew before they refuse.
+    """
+    key, until = _recalled.get((digest(plain), address), (None, 0.0))
+    return key if time.monotonic() < until else None
+
+
+def seal_of(key: Any, app: str, codename: str) -> Seal | None:
+    """Return what shows, in the statement that writes, that a key still has a permission; None where there is none like it."""
+    permission = _number(app, codename, time.monotonic() // NAMES_KEPT_SECONDS)
+    place, made_by = key.version.split()
+    return (key.pk, place, made_by, key.group_id, permission) if permission else None
+
+
+@lru_cache(maxsize=64)
+def _number(app: str, codename: str, _until: float) -> int | None:
+    found = Permission.objects.filter(content_type__app_label=app, codename=codename).values_list("pk", flat=True)
+    return found.first()
+
+
+_recalled: dict[tuple[str, str], tuple[Any, float]] = {}
 
 
 def _read(sought: str, address: str) -> Any:
@@ -141,7 +188,7 @@ def _read(sought: str, address: str) -> Any:
     if row is None:
         return None
     key: Any = ApiKey.from_db(connection.alias, READ, row[: len(READ)])
-    key.opens, key.noted, key.given = row[len(READ) :]
+    key.opens, key.version, key.noted, key.given = row[len(READ) :]
     return key
 
 
