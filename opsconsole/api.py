@@ -13,6 +13,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Router, Schema
 from ninja.errors import AuthenticationError, HttpError, ValidationError
@@ -135,6 +136,12 @@ def _without_secrets(body: bytes) -> bytes:
 
 class ConsoleApi(NinjaAPI):
     """The API, with its refusals in its documentation."""
+
+    @property
+    def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
+        """The addresses. Those of fixed words come first: of each other one, a request would try the pattern."""
+        found, app, namespace = super().urls
+        return sorted(found, key=lambda each: "<" in str(each.pattern)), app, namespace
 
     def get_openapi_schema(self, **how: Any) -> OpenAPISchema:
         """Return the documentation, complete."""

@@ -3,17 +3,22 @@
 import time
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from csp.constants import HEADER
 from csp.middleware import CSPMiddleware
 from csp.utils import build_policy
 from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
 
 from apps.actions.meters import WEB, Count, Spans
@@ -62,6 +67,26 @@ class Policy(CSPMiddleware):
 @cache
 def _policy() -> str:
     return build_policy()
+
+
+class ForPeople(MiddlewareMixin):
+    """Passes by what programs post: they show a key, and have no session, no name and no messages of theirs."""
+
+    def __call__(self, request: HttpRequest) -> Any:  # noqa: D102 # Django's own
+        program = request.method == "POST" and request.path.startswith(("/api/", "/webhook/"))
+        return self.get_response(request) if program else super().__call__(request)
+
+
+class Sessions(ForPeople, SessionMiddleware):
+    """The session of whoever is signed in."""
+
+
+class SignedIn(ForPeople, AuthenticationMiddleware):
+    """Who is signed in."""
+
+
+class Messages(ForPeople, MessageMiddleware):
+    """What the next page says of the last one's work."""
 
 
 def operations_time_zone(get_response: Respond) -> Respond:

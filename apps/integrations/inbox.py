@@ -185,8 +185,8 @@ def _stored_one(source: str, arrivals: Mapping[UUID, Arrival], came: Came, seal:
     """Store the one event; say whether it is there now and new."""
     [(key, one)] = arrivals.items()
     trace, told = one.trace, json.dumps(one.data)
-    what = [key, one.event_id or str(key), one.event_type, one.subject, one.occurred_at, one.body, told]
-    where = [trace.id, trace.traceparent, trace.tracestate, *_how(came), source, len(one.body)]
+    what: list[Any] = [key, one.event_id or str(key), one.event_type, one.subject, one.occurred_at, one.body, told]
+    where: list[Any] = [trace.id, trace.traceparent, trace.tracestate, *_how(came), source, len(one.body)]
     with connection.cursor() as cursor:
         cursor.execute(_store_one(seal is not None), [*what, *where, *(seal or ())])
         return bool(cursor.rowcount)
