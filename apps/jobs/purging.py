@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import OperationalError, connection, models
+from django.db import IntegrityError, OperationalError, connection, models
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -20,7 +20,7 @@ from django.utils.translation import gettext as _
 from apps.actions.running import database_now
 from apps.deadletters.failures import FailureClass
 from apps.jobs import archiving, growth, partitions
-from apps.jobs.archiving import ArchiveFailed, Rows
+from apps.jobs.archiving import ArchiveFailed
 from apps.jobs.catalogue import KEPT, PARTED, Kept
 from apps.jobs.execution import JobFailed, Work
 from apps.jobs.models import JobRun, RetentionPolicy
@@ -28,17 +28,22 @@ from apps.jobs.models.retention import LONGEST_DAYS
 from apps.jobs.partitions import Partition
 from apps.jobs.retention import Walk, aged, catalogue, days_of, going, relations, waits_for
 
-FIRST, SMALLEST, LARGEST = 500, 100, 5_000
+FIRST, SMALLEST, LARGEST = 500, 100, 10_000
 """Rows of a batch: the first, the fewest and the most. With fewer, what each batch costs by itself would outweigh its rows."""
 AIMED_SECONDS = 0.1
 """So long a batch is to take: the next one is fitted to how long this one took, at most doubled or halved."""
 STATEMENT_MS, LOCK_MS = 500, 200
 """A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
+PICKED = "ANY(ARRAY(SELECT pk FROM picked))"
+"""The keys of a batch as one array, which the planner looks up in an index, however many it takes them for."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
 REST, REST_WHILE_OTHERS_WAIT = 0.1, 1.0
 """After a batch the disk and the processors are left to others for so much of the time it took."""
 REST_AT_MOST = 2.0
+
+
+Sql = tuple[str, tuple[Any, ...]]
 
 
 @dataclass
@@ -66,7 +71,7 @@ class Purge:
             try:
                 over = self._batch()
                 self.tries = 0
-            except OperationalError:
+            except (OperationalError, IntegrityError):  # or somebody has just begun to need one of the rows
                 if not self._shrink():
                     raise
             self._settle(time.monotonic() - began)
@@ -97,22 +102,23 @@ class Purge:
                 return True
             window = self.walk.ahead(self.size) if self.kept.by_key else None
             rows = self.walk.rows(window, self.rows) if window else self.rows
-            locked = _lock(rows.order_by("pk" if window else self.kept.aged)[: self.size])
-            self._take(locked.keys, counts)
+            picked = _locking(rows.order_by("pk" if window else self.kept.aged)[: self.size])
+            if self.policy.archives:
+                picked = self._archived(picked, counts)
+            found, gone = _delete(self.rows.model, picked)
+            counts[self.kept.slug] += gone
         if window:
             self.walk.after = window.end
-        return window.last if window else locked.count < self.size
+        return window.last if window else found < self.size
 
-    def _take(self, keys: str, counts: Counter[str]) -> None:
-        hanging = list(_hanging(self.rows.model))
-        if self.policy.archives:
-            written = [_read(self.rows.model, "pk", keys), *(_read(*each, keys) for each in hanging)]
-            counts[f"{self.kept.slug} archived"] += archiving.append(self.policy, self.work.run.pk, written)
-        for model, column in hanging:
-            _delete(model, column, keys)
-        for model, column in _loosened(self.rows.model):
-            _loosen(model, column, keys)
-        counts[self.kept.slug] += _delete(self.rows.model, "pk", keys)
+    def _archived(self, picked: Sql, counts: Counter[str]) -> Sql:
+        """Lock rows and put them into the file, with what hangs on them; return what picks them from now on."""
+        model = self.rows.model
+        keys = _keys(picked)
+        told = [(model, str(model._meta.pk.column)), *_hanging(model)]
+        written = [archiving.rows_as_json(each._meta.db_table, column, keys) for each, column in told]
+        counts[f"{self.kept.slug} archived"] += archiving.append(self.policy, self.work.run.pk, written)
+        return f"SELECT unnest(%s::{model._meta.pk.rel_db_type(connection)}[])", (keys,)
 
     def _shrink(self) -> bool:
         """Go on with fewer rows: the batch took too long, or met somebody who did not let go. Say whether it may."""
@@ -238,53 +244,56 @@ def _loosened(model: type[models.Model]) -> Iterator[tuple[Any, str]]:
             yield relation.related_model, relation.field.column
 
 
-@dataclass(frozen=True, slots=True)
-class _Locked:
-    """Rows that are ours until the transaction ends."""
-
-    keys: str
-    """As PostgreSQL writes an array: thousands of keys go to and fro unread, which took half of a purge's time."""
-    count: int
+def _locking(rows: models.QuerySet[Any]) -> Sql:
+    """Return what locks rows and picks their keys, stepping over those that others hold."""
+    return rows.select_for_update(of=("self",), skip_locked=True).values_list("pk").query.sql_with_params()
 
 
-def _lock(rows: models.QuerySet[Any]) -> _Locked:
-    """Lock rows, stepping over those that others hold."""
-    keys = rows.select_for_update(of=("self",), skip_locked=True).values_list("pk")
-    sql, params = keys.query.sql_with_params()
+def _keys(picked: Sql) -> str:
+    """Return keys as PostgreSQL writes an array: thousands of them go to and fro unread."""
+    sql, params = picked
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT coalesce(array_agg(pk)::text, '{{}}') FROM ({sql}) AS picked(pk)", params)  # noqa: S608 # Django's own SQL
+        return str(cursor.fetchone()[0])
+
+
+def _delete(model: type[models.Model], picked: Sql) -> tuple[int, int]:
+    """Delete rows with what hangs on them, and let others forget them; return how many were picked, and how many went.
+
+    One statement: their keys need not leave the database.
+    """
+    sql, params = picked
+    key = str(model._meta.pk.column)
+    along = [_deleting(each, column) for each, column in _hanging(model)]
+    along += [_forgetting(each, column, model) for each, column in _loosened(model)]
+    parts = "".join(f", along{number} AS ({statement})" for number, statement in enumerate(along))
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT coalesce(array_agg(pk)::text, '{{}}'), count(*) FROM ({sql}) AS locked(pk)",  # noqa: S608 # Django's own SQL
+            f"WITH picked(pk) AS MATERIALIZED ({sql}){parts}, gone AS ({_deleting(model, key)} RETURNING 1)"  # noqa: S608 # names from models only
+            " SELECT (SELECT count(*) FROM picked), (SELECT count(*) FROM gone)",
             params,
         )
-        return _Locked(*cursor.fetchone())
+        found, gone = cursor.fetchone()
+    return found, gone
 
 
-def _column(model: type[models.Model], name: str) -> str:
-    return str(model._meta.pk.column) if name == "pk" else name
+def _deleting(model: type[models.Model], column: str) -> str:
+    return f"DELETE FROM {_table(model)} WHERE {_quoted(column)} = {PICKED}"  # noqa: S608 # names from models only
 
 
-def _read(model: type[models.Model], column: str, keys: str) -> Rows:
-    return archiving.rows_as_json(model._meta.db_table, _column(model, column), keys)
+def _forgetting(model: type[models.Model], column: str, gone: type[models.Model]) -> str:
+    """Return what lets rows forget those that go; no statement may change and delete the same row."""
+    name, key = _quoted(column), _quoted(str(model._meta.pk.column))
+    stays = f" AND NOT {key} = {PICKED}" if model is gone else ""
+    return f"UPDATE {_table(model)} SET {name} = NULL WHERE {name} = {PICKED}{stays}"  # noqa: S608 # names from models only
 
 
-def _delete(model: type[models.Model], column: str, keys: str) -> int:
-    return _execute("DELETE FROM {table} WHERE {column} = ANY({keys})", model, column, keys)
+def _table(model: type[models.Model]) -> str:
+    return _quoted(model._meta.db_table)
 
 
-def _loosen(model: type[models.Model], column: str, keys: str) -> int:
-    return _execute("UPDATE {table} SET {column} = NULL WHERE {column} = ANY({keys})", model, column, keys)
-
-
-def _execute(sql: str, model: type[models.Model], column: str, keys: str) -> int:
-    """Run a statement over rows; it names its table, its column and the keys by what the model says."""
-    name = _column(model, column)
-    kind = next(field for field in model._meta.concrete_fields if field.column == name).rel_db_type(connection)
-    told = {"table": model._meta.db_table, "column": name}
-    quoted = {word: connection.ops.quote_name(value) for word, value in told.items()}
-    # Behind a SELECT, for the planner would look at each key of a list that it can read.
-    with connection.cursor() as cursor:
-        cursor.execute(sql.format(**quoted, keys=f"(SELECT %s::{kind}[])::{kind}[]"), [keys])
-        return int(cursor.rowcount)
+def _quoted(name: str) -> str:
+    return str(connection.ops.quote_name(name))
 
 
 def _others_wait() -> bool:

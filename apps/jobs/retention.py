@@ -208,12 +208,14 @@ class Walk:
         """Look where the next so many rows end."""
         model = model_of(self.kept)
         keys = born_before(self.kept, self._behind(model._base_manager.all()), self.before).order_by("pk")
-        found = keys.values_list("pk", self.kept.aged)[size - 1 : size].first()
-        if found is None:
-            return Window(None, last=True)
-        # A key that is only a number tells no time, but its rows were numbered in that order.
-        young = not isinstance(model._meta.pk, models.UUIDField) and found[1] >= self.before
-        return Window(found[0], last=young)
+        end = keys.values_list("pk", flat=True)[size - 1 : size].first()  # of the keys' index alone: not a row is read
+        return Window(end, last=end is None or self._is_young(end))
+
+    def _is_young(self, key: Any) -> bool:
+        """Say of a key that is only a number, and tells no time, whether its row and all behind it are too young."""
+        model = model_of(self.kept)
+        young = model._base_manager.filter(pk=key, **{f"{self.kept.aged}__gte": self.before})
+        return not isinstance(model._meta.pk, models.UUIDField) and young.exists()
 
     def rows(self, window: "Window", rows: QuerySet[Any]) -> QuerySet[Any]:
         """Return those of the rows that stand in a window."""

@@ -77,3 +77,10 @@ def test_what_goes_along_has_nothing_hanging_on_it(kept: Kept) -> None:
     """A purge looks one step far."""
     along = [model for model, _column in purging._hanging(retention.model_of(kept))]
     assert [model for model in along if retention.relations(model)] == []
+
+
+@each
+def test_one_column_of_a_table_forgets_what_goes(kept: Kept) -> None:
+    """A purge is one statement, which may change a row once."""
+    changed = [model for model, _column in purging._loosened(retention.model_of(kept))]
+    assert len(changed) == len({*changed})

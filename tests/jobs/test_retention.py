@@ -3,7 +3,7 @@ import itertools
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connection
+from django.db import IntegrityError, OperationalError, connection
 from pytest_django import Settings
 
 from apps.actions.models import ActionItem
@@ -113,6 +113,14 @@ def test_the_last_success_of_a_job_stays() -> None:
     assert (there(first), there(last)) == (False, True)
 
 
+def test_a_run_goes_with_its_rerun_and_a_later_one_forgets_it() -> None:
+    first = job_run(400, "succeeded")
+    second, last = (job_run(days, "succeeded", rerun_of=first) for days in (399, 1))
+    purge("job-runs")
+    last.refresh_from_db()
+    assert (there(first), there(second), last.rerun_of_id) == (False, False, None)
+
+
 def test_the_attempts_of_an_operation_that_is_not_settled_stay() -> None:
     old = attempt(40, operation(40, "failed"))
     purge("attempts")
@@ -175,27 +183,32 @@ def test_many_rows_go_in_batches_and_none_is_missed(monkeypatch: pytest.MonkeyPa
     assert ([there(row) for row in old], [there(row) for row in stays]) == ([False] * 10, [True] * 5)
 
 
-def test_a_batch_that_takes_too_long_is_tried_with_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    old, sizes, delete = event(40), [], purging._delete
+@pytest.mark.parametrize(
+    "error", [OperationalError("canceling statement due to statement timeout"), IntegrityError("still referenced")]
+)
+def test_a_batch_that_takes_too_long_or_is_needed_just_now_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    old, tries, delete = event(40), [], purging._delete
 
-    def slow(model: Any, column: str, keys: Any) -> int:
-        sizes.append(len(keys))
-        if len(sizes) == 1:
-            raise OperationalError("canceling statement due to statement timeout")
-        return delete(model, column, keys)
+    def slow(model: Any, picked: purging.Sql) -> tuple[int, int]:
+        tries.append(model)
+        if len(tries) == 1:
+            raise error
+        return delete(model, picked)
 
     monkeypatch.setattr(purging, "_delete", slow)
     assert purge("processed-events").status == "succeeded"
-    assert (len(sizes), there(old)) == (2, False)
+    assert (len(tries), there(old)) == (2, False)
 
 
 def test_a_purge_that_cannot_go_on_says_so_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     old, letters, delete = event(40), letter(100), purging._delete
 
-    def stuck(model: Any, column: str, keys: Any) -> int:
+    def stuck(model: Any, picked: purging.Sql) -> tuple[int, int]:
         if model is type(old):
             raise OperationalError("lock timeout")
-        return delete(model, column, keys)
+        return delete(model, picked)
 
     monkeypatch.setattr(purging, "_delete", stuck)
     record = purge("processed-events", "archived-dead-letters")
