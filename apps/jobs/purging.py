@@ -38,7 +38,7 @@ PICKED = "ANY(ARRAY(SELECT pk FROM picked))"
 """The keys of a batch as one array, which the planner looks up in an index, however many it takes them for."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
-REST, REST_WHILE_OTHERS_WAIT = 0.1, 1.0
+REST, REST_WHILE_OTHERS_WAIT = 0.3, 1.0
 """After a batch the disk and the processors are left to others for so much of the time it took."""
 REST_AT_MOST = 2.0
 
