@@ -42,11 +42,16 @@ OPERATIONS_FROM = """
 """
 LETTERS = """
 INSERT INTO deadletters_deadletter (id, status, source_kind, source_id, title, service, tenant, entity_type, entity_id,
-    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, words, opened_at)
+    error_type, failure_class, message, fingerprint, repeats, resolution_notes, archive_reason, attempts, source_system, opened_at)
 SELECT uuidv7(o.failed_at - now()), 'unresolved', 'operations.pendingoperation', o.id, o.operation_type, s.slug, '', o.entity_type,
        o.entity_id, o.error_type, o.failure_class, o.last_error, md5(o.last_error), 0, '', '',
-       o.attempts, o.source, o.last_error || E'\\n' || o.entity_id || E'\\n' || o.payload::text, o.failed_at
+       o.attempts, o.source, o.failed_at
   FROM operations_pendingoperation o JOIN integrations_service s ON s.id = o.service_id WHERE o.status = 'failed'
+"""
+WORDS = """
+INSERT INTO deadletters_letterwords (letter_id, words)
+SELECT l.id, o.last_error || E'\\n' || o.entity_id || E'\\n' || o.payload::text
+  FROM deadletters_deadletter l JOIN operations_pendingoperation o ON o.id = l.source_id
 """
 FAMILIES = """
 INSERT INTO deadletters_failurefamily (id, status, fingerprint, source_kind, title, service, error_type, failure_class,
@@ -121,7 +126,7 @@ SELECT id, service_id, now() - %(ago)s::interval + (created_at - now()) * 20, 12
 
 LARGE = [
     *("integrations_integrationevent", "operations_pendingoperation", "operations_attempt"),
-    *("deadletters_deadletter", "actions_actionitem", "jobs_logline", "jobs_jobrun"),
+    *("deadletters_deadletter", "deadletters_letterwords", "actions_actionitem", "jobs_logline", "jobs_jobrun"),
 ]
 LOOSE_INDEXES = """
 SELECT i.indexname, replace(i.indexdef, ' ON ONLY ', ' ON ') FROM pg_indexes i WHERE i.tablename = ANY(%s)
@@ -140,7 +145,7 @@ SELECT status, fingerprint, title, error_type, entity_type, service, tenant, cou
 """
 
 EMPTY = """
-TRUNCATE deadletters_deadletter, deadletters_failurefamily;
+TRUNCATE deadletters_deadletter, deadletters_letterwords, deadletters_failurefamily;
 DELETE FROM operations_pendingoperation WHERE source NOT LIKE 'like %';
 DELETE FROM integrations_integrationevent WHERE event_id <> 'like'
 """
@@ -207,6 +212,7 @@ def load(status: str, count: int) -> None:
     )
     if status == "failed":
         execute(LETTERS)
+        execute(WORDS)
         execute(FAMILIES)
 
 

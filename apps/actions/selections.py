@@ -4,7 +4,9 @@ import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import reduce
 from hashlib import sha256
+from operator import or_
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -147,11 +149,23 @@ def _search(model: type[Acted], text: str) -> Q:
     if not model.searches:
         raise Invalid(_("%(plural)s cannot be searched.") % {"plural": model._meta.verbose_name_plural})
     key = _key(text)
-    condition = Q() if key is None else Q(pk=key)
-    for lookup in model.searches:
-        if key is not None or not isinstance(model._meta.get_field(lookup.split("__")[0]), UUIDField):
-            condition |= Q(**{lookup: text})
-    return condition
+    lookups = [
+        lookup for lookup in model.searches if key is not None or not isinstance(_first(model, lookup), UUIDField)
+    ]
+    conditions = ([] if key is None else [Q(pk=key)]) + [Q(**{lookup: text}) for lookup in lookups]
+    if any(_first(model, lookup).is_relation for lookup in lookups):
+        return _found(model, conditions)
+    return reduce(or_, conditions)
+
+
+def _first(model: type[Acted], lookup: str) -> Any:
+    return model._meta.get_field(lookup.split("__")[0])
+
+
+def _found(model: type[Acted], conditions: Sequence[Q]) -> Q:
+    """Return any of the conditions, each looked up by itself: over two tables no index serves an OR."""
+    first, *others = (model._base_manager.filter(condition).order_by().values("pk") for condition in conditions)
+    return Q(pk__in=first.union(*others) if others else first)
 
 
 def _key(text: str) -> UUID | None:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from apps.actions import statements
 from apps.actions.verbs import Acted, Lead, Move, Moved, Step, kind_of, nouns
 from apps.deadletters.fingerprints import fingerprint
-from apps.deadletters.models import DeadLetter, FailureFamily
+from apps.deadletters.models import DeadLetter, FailureFamily, LetterWords
 
 WORDS_AT_MOST = 2000
 """So many characters of the error, and of the payload, are kept for searches."""
@@ -30,10 +30,11 @@ def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
     letters = {(instead or {}).get(letter.source_id, letter.source_id): letter for letter in _written(kind, moved)}
     families = _families(letters.values())
     known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters)
-    again = {key: _told(letters.pop(source_id)) for source_id, key in known.values_list("source_id", "pk")}
+    again = {key: letters.pop(source_id) for source_id, key in known.values_list("source_id", "pk")}
     if again:
-        _follow(DeadLetter.reopen, known, moved, each=again)
+        _follow(DeadLetter.reopen, known, moved, each={key: _told(letter) for key, letter in again.items()})
     DeadLetter.objects.bulk_create(letters.values())
+    _keep_words(again | {letter.pk: letter for letter in letters.values()})
     _joined(families, moved)
 
 
@@ -65,6 +66,7 @@ def restored(moved: Moved) -> None:
     known = set(_letters(moved).values_list("source_id", flat=True))
     new = [letter for letter in _written(kind_of(moved.move.model), moved) if letter.source_id not in known]
     DeadLetter.objects.bulk_create(new)
+    _keep_words({letter.pk: letter for letter in new})
     _joined(_families(new), moved)
 
 
@@ -103,7 +105,7 @@ def _written(kind: str, moved: Moved) -> Iterator[DeadLetter]:
         cause = fingerprint(kind, told["service"], told["error_type"], message=told["message"])
         told["message"] = told["message"] or _("no error was recorded")
         letter = DeadLetter(source_kind=kind, source_id=row["pk"], fingerprint=cause, **told)
-        letter.words = _words(letter, masked_payload(model, row[kept]) if kept else None)
+        LetterWords(letter=letter, words=_words(letter, masked_payload(model, row[kept]) if kept else None))
         yield letter
 
 
@@ -140,8 +142,14 @@ def _words(letter: DeadLetter, payload: Any) -> str:
 
 def _told(letter: DeadLetter) -> dict[str, Any]:
     """Return what a new failure writes over the old one."""
-    columns = ("error_type", "failure_class", "message", "fingerprint", "words", "attempts")
+    columns = ("error_type", "failure_class", "message", "fingerprint", "attempts")
     return {name: getattr(letter, name) for name in columns}
+
+
+def _keep_words(letters: Mapping[UUID, DeadLetter]) -> None:
+    """Let each dead letter, by its key, be found by what was said of the newest failure."""
+    rows = [LetterWords(letter_id=key, words=letter.searched.words) for key, letter in letters.items()]
+    LetterWords.objects.bulk_create(rows, update_conflicts=True, unique_fields=["letter"], update_fields=["words"])
 
 
 def _families(letters: Iterable[DeadLetter]) -> dict[str, FailureFamily]:

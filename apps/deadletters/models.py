@@ -64,7 +64,7 @@ class DeadLetter(Acted):
         "before": "opened_at__lt",
     }
     spelled = {"family": "apps.deadletters.causes.called"}
-    searches = ("words__icontains", "source_id")
+    searches = ("searched__words__icontains", "source_id")
     live_rows = ~Q(status="archived")
     settles = {"confirmed": Q(status="resolved"), "failed_again": Q(status="unresolved")}
     wakes = "apps.jobs.tasks.tick"
@@ -84,8 +84,6 @@ class DeadLetter(Acted):
     error_type = models.CharField(_("error type"), max_length=100)
     failure_class = models.CharField(_("failure class"), max_length=20, choices=FailureClass)
     message = models.TextField(_("error"))
-    words = models.TextField(editable=False, default="")
-    """What a search looks through: the error, the entity's id and the source's payload, masked and bounded."""
     fingerprint = models.CharField(_("family"), max_length=40)
     """What makes failures alike: kind, service, error type and the message without ids, numbers and quoted values."""
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
@@ -172,7 +170,6 @@ class DeadLetter(Acted):
             "failure_class": Given("failure_class"),
             "message": Given("message"),
             "fingerprint": Given("fingerprint"),
-            "words": Given("words"),
             "attempts": Given("attempts"),
         },
     )
@@ -200,11 +197,30 @@ class DeadLetter(Acted):
             models.Index(name="deadletter_service", fields=["service", "id"]),
             models.Index(name="deadletter_what", fields=["title", "id"]),
             models.Index(name="deadletter_tenant", fields=["tenant", "id"], condition=~Q(tenant="")),
-            GinIndex(OpClass(Upper("words"), "gin_trgm_ops"), name="deadletter_words"),
         ]
 
     def __str__(self) -> str:
         return f"{self.title} {short(self.source_id)}"
+
+
+class LetterWords(models.Model):
+    """What a search looks through of a dead letter: the error, the entity's id and the source's payload, masked and bounded.
+
+    Beside its row, for an index of words costs as much as all the others, and each move of a row writes all of its indexes.
+    """
+
+    letter = models.OneToOneField(
+        DeadLetter, models.CASCADE, primary_key=True, related_name="searched", db_constraint=False
+    )
+    words = models.TextField()
+
+    class Meta:
+        verbose_name = _("words of a dead letter")
+        verbose_name_plural = _("words of dead letters")
+        indexes = [GinIndex(OpClass(Upper("words"), "gin_trgm_ops"), name="letterwords_words")]
+
+    def __str__(self) -> str:
+        return self.words[:50]
 
 
 class FailureFamily(Acted):

@@ -24,7 +24,7 @@ from opsconsole import embedded, processes
 # What the cases leave behind, and the jobs, which come anew; the beat's row, permissions and groups stay.
 EMPTIED = (
     "operations_pendingoperation, operations_attempt, operations_place, operations_tally, deadletters_deadletter,"
-    " deadletters_failurefamily, deadletters_tally,"
+    " deadletters_letterwords, deadletters_failurefamily, deadletters_tally,"
     " actions_actionrun, actions_actionitem, integrations_service, integrations_circuitbreaker,"
     " integrations_eventsource, integrations_integrationevent, integrations_endpoint, integrations_mappingversion,"
     " integrations_idempotencyrecord, jobs_job, jobs_jobrun, operations_flow, operations_ended, jobs_process, jobs_queue, jobs_heartbeat,"
