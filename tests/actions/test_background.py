@@ -135,7 +135,8 @@ def test_rows_that_fail_again_behind_the_walk_are_not_retried_twice(waiting: Act
     assert waiting.moved == 7
 
 
-def test_a_command_drives_a_run_without_a_worker(waiting: ActionRun) -> None:
+def test_a_command_drives_a_run_without_a_worker(waiting: ActionRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pacing, "SHOWN_SECONDS", 0)
     assert [run.moved for run in pacing.drive(waiting)] == [3, 6, 7]
 
 
