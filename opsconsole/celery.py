@@ -1,6 +1,5 @@
 """The Celery application: it carries wake-ups, never state (docs/decisions.md)."""
 
-import gc
 import logging.config
 import os
 from collections.abc import Iterator, Sequence
@@ -12,6 +11,8 @@ from celery.app.amqp import AMQP
 from django.conf import settings
 from kombu import Connection
 from kombu.exceptions import OperationalError
+
+from opsconsole.garbage import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsconsole.settings")
 
@@ -49,13 +50,9 @@ app.autodiscover_tasks()
 
 
 @signals.worker_process_init.connect
-def collect_less(**_signal: object) -> None:
-    """Let the pool's processes look for cycles of garbage less often, and never among what was there when they began.
-
-    A drain makes tens of objects for each call and drops them soon; looking through them took a tenth of its time.
-    """
-    gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+def look_for_less_garbage(**_signal: object) -> None:
+    """Let the pool's processes work rather than look."""
+    collect_less()
 
 
 @signals.worker_ready.connect

@@ -6,6 +6,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
 from opsconsole import VERSION
+from opsconsole.garbage import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsconsole.settings")
 
@@ -17,6 +18,7 @@ def serve() -> WSGIHandler:
     from apps.jobs.models import Process
 
     begin(Process.Kind.WEB, VERSION)
+    collect_less()
     return handler
 
 
