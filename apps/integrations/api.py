@@ -43,6 +43,7 @@ from apps.integrations.schemas import (
     event_body,
 )
 from apps.integrations.tasks import process_events
+from apps.integrations.traces import Trace
 
 circuit_breakers = Router()
 Asking = asking(CircuitBreaker)
@@ -103,8 +104,9 @@ def hand_in(request: HttpRequest) -> HttpResponse | Status[EventsAccepted]:
 def hand_in_many(request: HttpRequest, body: EventsIn) -> Status[EventsAccepted]:
     """Take events in together. Where one of them cannot be, `index` and `errors` name it, and none is."""
     actor, told = _allowed(request), Request.of(request.headers, request.body)
+    trace = told.trace
     found = [
-        _arrival(one, bodies.written(one.model_dump(mode="json", exclude_unset=True)), told) for one in body.events
+        _arrival(one, bodies.written(one.model_dump(mode="json", exclude_unset=True)), trace) for one in body.events
     ]
     return _answered_many(_taken_in(found, actor, told))
 
@@ -133,20 +135,20 @@ def _read(reading: Callable[[], Read]) -> Read:
 
 def _plain(told: Request) -> Arrival:
     try:
-        return _arrival(EventIn.model_validate(told.json()), told.body, told)
+        return _arrival(EventIn.model_validate(told.json()), told.body, told.trace)
     except ValidationError as error:
         errors = {".".join(map(str, each["loc"])) or "body": [each["msg"]] for each in error.errors()}
         words = "; ".join(f"{field}: {', '.join(said)}" for field, said in list(errors.items())[:5])
         raise Misshapen(words, errors) from error
 
 
-def _arrival(one: EventIn, body: bytes, told: Request) -> Arrival:
+def _arrival(one: EventIn, body: bytes, trace: Trace) -> Arrival:
     return Arrival(
         event_id=one.event_id or "",
         event_type=one.event_type,
         data=one.payload,
         body=body,
-        trace=told.trace,
+        trace=trace,
         subject=one.subject,
         occurred_at=one.occurred_at,
         source=one.source_system,

@@ -86,7 +86,10 @@ def phones_in(text: str) -> list[str]:
 
 def phones_of(value: Any) -> list[str]:
     """Return the phones in JSON data, as far as it is looked through."""
-    return phones_in(json.dumps(value, ensure_ascii=False, default=str)[:LOOKED_THROUGH])
+    return phones_in(_write(value)[:LOOKED_THROUGH])
+
+
+_write = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 @lru_cache(maxsize=256)  # most calls of a service go to a few addresses
