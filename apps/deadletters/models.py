@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from apps.actions.models import new_id, short
+from apps.actions.tallies import Counts
 from apps.actions.verbs import Acted, FormVerb, Given, Step, Verb
 from apps.deadletters.failures import TRANSIENT, FailureClass
 
@@ -348,13 +349,9 @@ class FailureFamily(Acted):
         return cls(**{name: getattr(letter, name) for name in shared})
 
 
-class Tally(models.Model):
-    """How many dead letters stand where, kept by the database: the sum of the changes is the exact count.
+class Tally(Counts):
+    """How many dead letters stand where."""
 
-    A trigger adds one small row per statement and place; nobody waits for anybody, and the sweep folds them together.
-    """
-
-    id = models.BigAutoField(primary_key=True)
     status = models.CharField(max_length=20)
     fingerprint = models.CharField(max_length=40)
     title = models.CharField(max_length=200)
@@ -362,7 +359,6 @@ class Tally(models.Model):
     entity_type = models.CharField(max_length=60)
     service = models.CharField(max_length=60)
     tenant = models.CharField(max_length=60)
-    change = models.BigIntegerField()
 
     class Meta:
         verbose_name = _("tally")
@@ -371,9 +367,6 @@ class Tally(models.Model):
             models.Index(name="tally_status", fields=["status", "fingerprint"]),
             models.Index(name="tally_family", fields=["fingerprint"]),
         ]
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.change:+d}"
 
 
 class TransientRule(models.Model):

@@ -14,7 +14,7 @@ from apps.actions.verbs import kind_of
 from apps.deadletters import failing
 from apps.integrations.catalogue import Made
 from apps.jobs.backlog import Backlog
-from apps.operations.models import PendingOperation, Tally
+from apps.operations.models import Ended, Flow, PendingOperation, Tally
 
 
 def backlogs(lane: Literal["queue", "service"]) -> dict[UUID, Backlog]:
@@ -54,9 +54,9 @@ def counts() -> dict[str, int]:
     return {status: max(found.get(status, 0), 0) for status in PendingOperation.Status.values}
 
 
-def fold_tallies() -> None:
-    """Fold the counting rows together."""
-    fold(Tally)
+def fold_counts() -> None:
+    """Fold all counting rows of operations together, and forget the old ones."""
+    fold(Tally, Flow, Ended)
 
 
 def retry_queue() -> tuple[int, int, dt.datetime | None]:

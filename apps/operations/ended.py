@@ -8,14 +8,10 @@ from collections import Counter
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Now
 
-from apps.actions.tallies import fold
 from apps.operations.models import Ended, PendingOperation
 
 QUARTER = dt.timedelta(minutes=15)
-KEPT = dt.timedelta(days=2)
-"""The trigger counts what ended in this time, and no question reaches further back."""
 Status = PendingOperation.Status
 WORDS = {Status.COMPLETED: "sent", Status.FAILED: "failed"}
 
@@ -38,12 +34,6 @@ def quarters(since: dt.datetime) -> dict[str, Counter[dt.datetime]]:
     for status, quarter, count in rows.annotate(Sum("change")):
         found[status][quarter] = max(count, 0)
     return found
-
-
-def fold_ended() -> None:
-    """Fold the counting rows together, and forget the old ones."""
-    Ended.objects.filter(quarter__lt=Now() - KEPT).delete()
-    fold(Ended)
 
 
 def _next_quarter(since: dt.datetime) -> dt.datetime:

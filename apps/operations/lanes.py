@@ -8,13 +8,11 @@ from uuid import UUID
 from django.db.models import Count, Sum
 from django.db.models.functions import Now
 
-from apps.actions.tallies import fold
 from apps.jobs.lanes import MINUTES, Lane
 from apps.operations.models import Flow, PendingOperation, Place
 
 RATE_MINUTES = 5
 """Rates are those of so many whole minutes and the one that runs."""
-KEPT = dt.timedelta(hours=2)
 MINUTE = dt.timedelta(minutes=1)
 Changes = Mapping[dt.datetime, int]
 
@@ -74,9 +72,3 @@ def _errors(queues: Collection[UUID]) -> dict[UUID, tuple[str, dt.datetime | Non
     ]
     rows = ends[0].union(*ends[1:], all=True) if ends else []
     return {queue: (error, at) for queue, error, at in rows}
-
-
-def fold_flows() -> None:
-    """Fold the counting rows together, and forget the old ones."""
-    Flow.objects.filter(minute__lt=Now() - KEPT).delete()
-    fold(Flow)

@@ -8,9 +8,7 @@ from django.db import OperationalError
 from apps.actions.tasks import stopping, wake
 from apps.jobs.models import Queue
 from apps.operations import claiming, confirming, delivery, places
-from apps.operations.backlog import fold_tallies
-from apps.operations.ended import fold_ended
-from apps.operations.lanes import fold_flows
+from apps.operations.backlog import fold_counts
 from apps.operations.rescuing import rescue_lapsed
 
 log = logging.getLogger(__name__)
@@ -46,7 +44,7 @@ def answer_confirms() -> None:
 @shared_task
 def sweep() -> None:
     """Find what no message speaks of: rows of silent workers, and queues with work that is due."""
-    for work in (rescue_lapsed, fold_tallies, fold_flows, fold_ended):
+    for work in (rescue_lapsed, fold_counts):
         try:
             work()
         except OperationalError:  # whatever holds it up, the queues go on

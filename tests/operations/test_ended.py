@@ -5,7 +5,8 @@ import datetime as dt
 from django.db.models.functions import Now
 
 from apps.actions.running import database_now, run
-from apps.operations.ended import KEPT, QUARTER, deliveries, fold_ended, quarters
+from apps.operations.backlog import fold_counts
+from apps.operations.ended import QUARTER, deliveries, quarters
 from apps.operations.models import Ended, PendingOperation
 from tests.cast import ROOT, Company, complete, give_up, ticked
 
@@ -45,8 +46,8 @@ def test_folding_keeps_the_sums_and_forgets_what_is_old(empty_company: Company) 
     for row in empty_company.operations_of(3):
         complete([row])
     service = PendingOperation.objects.all()[0].service
-    Ended.objects.create(service=service, status="completed", quarter=Now() - KEPT - QUARTER, change=9)
-    fold_ended()
+    Ended.objects.create(service=service, status="completed", quarter=Now() - dt.timedelta(days=2) - QUARTER, change=9)
+    fold_counts()
     assert deliveries(database_now() - DAY) == {service.pk: {"sent": 3, "failed": 0}}
     assert Ended.objects.count() <= 2  # a quarter may turn in between
 

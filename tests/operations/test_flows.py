@@ -13,7 +13,8 @@ from apps.actions.running import database_now, run
 from apps.jobs.lanes import MINUTES, Lane, Standing, standings
 from apps.jobs.models import Queue
 from apps.operations import places
-from apps.operations.lanes import fold_flows, lanes
+from apps.operations.backlog import fold_counts
+from apps.operations.lanes import lanes
 from apps.operations.models import Flow, PendingOperation
 from tests.cast import ROOT, Company, complete, give_up, take, ticked
 
@@ -55,9 +56,16 @@ def test_folding_keeps_the_sums_and_forgets_what_is_old(empty_company: Company) 
     complete(empty_company.operations_of(3))
     empty_company.operations_of(2)
     Flow.objects.create(queue=empty_company.crm, minute=Now() - dt.timedelta(hours=3), way="in", change=9)
-    fold_flows()
+    fold_counts()
     assert flow(empty_company.crm) == {"in": 5, "out": 3}
     assert Flow.objects.count() <= 4  # a minute may turn in between
+
+
+def test_folding_does_not_write_anew_what_is_alone_in_its_place(empty_company: Company) -> None:
+    minute = Now() - dt.timedelta(hours=1)
+    row = Flow.objects.create(queue=empty_company.crm, minute=minute, way="in", change=9)
+    fold_counts()
+    assert Flow.objects.get().pk == row.pk
 
 
 def test_rates_are_those_of_the_last_minutes(empty_company: Company) -> None:
