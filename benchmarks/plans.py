@@ -68,11 +68,11 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     from django.db.models.functions import Now
     from django.test.utils import CaptureQueriesContext
 
-    from apps.actions import running, statements
+    from apps.actions import leases, running, statements
     from apps.actions.selections import Selection
     from apps.deadletters import backlog, causes, stats
     from apps.deadletters.models import DeadLetter, FailureFamily
-    from apps.integrations.models import Service
+    from apps.integrations.models import IntegrationEvent, Service
     from apps.jobs.models import Queue
     from apps.operations import claiming
     from apps.operations.foresight import overtaken
@@ -88,6 +88,11 @@ def _questions(half: int) -> Iterator[tuple[str, str, Any]]:
     yield "claim 200", *statements._locked(claim, "pk", "refusal", skip=True)
     held = PendingOperation.objects.filter(status="processing", lease_until__lt=Now())
     yield "rescue", *statements._picked(PendingOperation.rescue, held, 1000)
+    with CaptureQueriesContext(connection) as asked:
+        leases.renew(PendingOperation, {1, 2})
+        leases.renew(IntegrationEvent, {1})
+    for what, query in zip(("operations", "events"), asked.captured_queries, strict=True):
+        yield f"sign of life, {what}", query["sql"], None
     with CaptureQueriesContext(connection) as asked:
         claiming.free_services(queue)
     for number, query in enumerate(asked.captured_queries, 1):

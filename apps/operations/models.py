@@ -1,5 +1,6 @@
 """Pending operations: changes that must reach a service, and the calls that were made for them."""
 
+import datetime as dt
 from typing import Any
 
 from django.contrib.postgres.indexes import GinIndex, OpClass
@@ -11,6 +12,7 @@ from django.utils.translation import pgettext_lazy
 
 from apps.actions.leases import RELEASED
 from apps.actions.models import new_id, short
+from apps.actions.tallies import Counts
 from apps.actions.verbs import FormVerb, Given, Step, Verb
 from apps.deadletters.failing import (
     ARCHIVED,
@@ -355,9 +357,9 @@ class PendingOperation(Failing):
             models.Index(name="operation_service", fields=["service", "id"]),
             models.Index(name="operation_queue", fields=["queue", "id"]),
             models.Index(name="operation_type", fields=["operation_type", "id"]),
-            # What is held now: the heartbeat and the rescue.
+            # What is held now: the rescue asks by state and lease, the heartbeat by token alone.
             models.Index(name="operation_leased", fields=["lease_until"], condition=Q(status="processing")),
-            models.Index(name="operation_token", fields=["token"], condition=Q(status="processing")),
+            models.Index(name="operation_held", fields=["token"], condition=Q(token__isnull=False)),
             # The day's figures on the home page.
             models.Index(
                 name="operation_completed_at",
@@ -392,7 +394,12 @@ class PendingOperation(Failing):
             models.Index(name="operation_event", fields=["event", "id"], condition=Q(event__isnull=False)),
             models.Index(name="operation_entity", fields=["entity_id"], condition=~Q(entity_id="")),
             models.Index(name="operation_remote", fields=["remote_id"], condition=~Q(remote_id="")),
-            GinIndex(OpClass(Upper("last_error"), "gin_trgm_ops"), name="operation_error_words"),
+            # What never failed has no words: only a part of the operations pays for this one.
+            GinIndex(
+                OpClass(Upper("last_error"), "gin_trgm_ops"),
+                name="operation_failure_words",
+                condition=~Q(last_error=""),
+            ),
         ]
 
     def __str__(self) -> str:
@@ -511,65 +518,51 @@ class Place(models.Model):
         return f"{self.queue} {self.number}"
 
 
-class Tally(models.Model):
-    """How many operations stand where, kept by the database: the sum of the changes is the exact count.
+class Tally(Counts):
+    """How many operations stand where. So the status call and the home page never scan the operations."""
 
-    A trigger adds one small row per statement, place and state; nobody waits for anybody, and the sweep folds the
-    rows together. So the status call and the home page never scan the operations.
-    """
-
-    id = models.BigAutoField(primary_key=True)
     service = models.ForeignKey(Service, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     queue = models.ForeignKey(Queue, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     status = models.CharField(max_length=20)
     archived = models.BooleanField()
-    change = models.BigIntegerField()
 
     class Meta:
         verbose_name = _("tally")
         verbose_name_plural = _("tallies")
 
-    def __str__(self) -> str:
-        return f"{self.status} {self.change:+d}"
 
-
-class Flow(models.Model):
-    """How many operations came into a queue, or left it, in a minute: kept and folded as `Tally` is, for two hours.
+class Flow(Counts):
+    """How many operations came into a queue, or left it, in a minute.
 
     In comes what begins to wait: handed in, or sent again after it had been given up. Out goes what is done or given
     up. A call that fails and is tried again later neither comes nor goes.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    kept = ("minute", dt.timedelta(hours=2))
+
     queue = models.ForeignKey(Queue, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     minute = models.DateTimeField()
     way = models.CharField(max_length=3)
     """`in` or `out`."""
-    change = models.BigIntegerField()
 
     class Meta:
         verbose_name = _("flow")
         verbose_name_plural = _("flows")
 
-    def __str__(self) -> str:
-        return f"{self.way} {self.change}"
 
+class Ended(Counts):
+    """How many operations ended in a quarter of an hour, done or given up and not archived.
 
-class Ended(models.Model):
-    """How many operations ended in a quarter of an hour, done or given up and not archived: kept as `Tally` is.
-
-    The last two days alone: so the home page and the dashboards never scan what a busy day left behind.
+    So the home page and the dashboards never scan what a busy day left behind.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    kept = ("quarter", dt.timedelta(days=2))
+    """The trigger counts what ended in this time, and no question reaches further back."""
+
     service = models.ForeignKey(Service, models.CASCADE, related_name="+", db_index=False, db_constraint=False)
     status = models.CharField(max_length=20)
     quarter = models.DateTimeField()
-    change = models.BigIntegerField()
 
     class Meta:
         verbose_name = _("tally of ends")
         verbose_name_plural = _("tallies of ends")
-
-    def __str__(self) -> str:
-        return f"{self.status} {self.change:+d}"

@@ -409,7 +409,7 @@ class IntegrationEvent(Failing):
             ),
             # What is held now: the rescue and the renewal.
             models.Index(name="event_leased", fields=["lease_until"], condition=Q(status="processing")),
-            models.Index(name="event_token", fields=["token"], condition=Q(status="processing")),
+            models.Index(name="event_held", fields=["token"], condition=Q(token__isnull=False)),
             # What people search for: ids, subjects, traces, words of errors.
             models.Index(name="event_event_id", fields=["event_id"]),
             models.Index(name="event_subject", fields=["subject", "id"], condition=~Q(subject="")),
