@@ -1,17 +1,21 @@
 """Scopes of API keys: `noun:verb`, in the words of the API, and the permissions that they let through.
 
-Beside the verbs a noun knows `view` (look at it) and, where work is handed in, `add`. `*` stands for every noun or every
-verb. A scope never gives what the key's group lacks; a scope for a verb lets its noun be looked at, too.
+Beside the verbs a noun knows `view` (look at it) and, where work is handed in, `add`; of the log there is `log-lines:view`
+alone. `*` stands for every noun or every verb. A scope never gives what the key's group lacks; a scope for a verb lets its noun be looked at, too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 
+from django.apps import apps
+from django.db.models import Model
 from django.utils.translation import gettext as _
 
 from apps.actions.selections import closest
 from apps.actions.verbs import Acted, Invalid, Verb, form_verbs_of, looked_at, nouns, slug_of, verbs_of
 
+Actions = Mapping[str, str]
+"""What may be named of a noun, and the permission behind each."""
 ANY = "*"
 VIEW, ADD = "view", "add"
 AT_MOST = 50
@@ -52,7 +56,7 @@ def _check(scope: str) -> None:
             _("There is no noun %(noun)s in the scope %(scope)s; %(hint)s")
             % {"noun": noun, "scope": scope, "hint": closest(noun, [*known, ANY])}
         )
-    actions = sorted({action for model in _meant(noun) for action in _actions(model)})
+    actions = sorted({action for known in _meant(noun) for action in known})
     if action not in (ANY, *actions):
         raise Invalid(
             _("There is no verb %(verb)s in the scope %(scope)s; %(hint)s")
@@ -64,28 +68,36 @@ def _check(scope: str) -> None:
 def _permissions(scope: str) -> frozenset[str]:
     """Return the permissions that a scope lets through; none for one that is no longer declared."""
     noun, _colon, action = scope.partition(":")
-    seen = [_actions(model)[VIEW] for model in _meant(noun) if action in _verbs(model)]
+    seen = [actions[VIEW] for actions in _meant(noun) if action in actions and action != ADD]
     return _named(scope).union(seen)
 
 
 def _named(scope: str) -> frozenset[str]:
     """Return the permissions that a scope names itself."""
     noun, _colon, action = scope.partition(":")
-    known = [pair for model in _meant(noun) for pair in _actions(model).items()]
+    known = [pair for actions in _meant(noun) for pair in actions.items()]
     return frozenset(permission for name, permission in known if action in (name, ANY))
 
 
-def _meant(noun: str) -> list[type[Acted]]:
+def _meant(noun: str) -> list[Actions]:
     known = _nouns()
     return list(known.values()) if noun == ANY else [known[noun]] if noun in known else []
 
 
 @lru_cache(maxsize=1)
-def _nouns() -> dict[str, type[Acted]]:
-    return {slug_of(model): model for model in [*nouns(), *looked_at()]}
+def _nouns() -> dict[str, Actions]:
+    """Return each noun, and what a scope may name of it."""
+    read = {slug_of(model): {VIEW: permission} for model, permission in _records()}
+    return read | {slug_of(model): _actions(model) for model in [*nouns(), *looked_at()]}
 
 
-def _actions(model: type[Acted]) -> dict[str, str]:
+def _records() -> list[tuple[type[Model], str]]:
+    """Return what can only be read, such as the log, and the permission that it takes."""
+    marked = [(model, getattr(model, "read_permission", None)) for model in apps.get_models()]
+    return [(model, f"{model._meta.app_label}.{read[0]}") for model, read in marked if read]
+
+
+def _actions(model: type[Acted]) -> Actions:
     """Return what a scope may name of a noun, and the permission behind each."""
     options = model._meta
     own = [VIEW, *([ADD] if model.taken_in else [])]

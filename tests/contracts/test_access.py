@@ -115,6 +115,12 @@ def test_a_scope_of_another_noun_opens_no_call(company: Company) -> None:
     assert opened == {"GET /api/me", "GET /api/tenants", "GET /api/tenants/{id}"}
 
 
+def test_the_scope_of_the_log_opens_the_log_alone(company: Company) -> None:
+    _made, caller = key(scopes=["log-lines:view"])
+    opened = {told for told, status in asked_by(caller).items() if status not in TURNED_AWAY}
+    assert opened == {"GET /api/me", "GET /api/logs", "GET /api/logs/patterns"}
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_group_may_call_what_the_rule_says(company: Company, group: str) -> None:
     _made, caller = key(group)
