@@ -145,11 +145,26 @@ def asked_for(moved: Moved) -> None:
 
 
 def synced(moved: Moved) -> None:
-    """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36)."""
+    """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36).
+
+    Raises `Refused` where no run would come of it.
+    """
+    asked: list[JobRun] = []
     for job in Job.objects.filter(slug__in=pulling(), status=Job.Status.ACTIVE):
         kind = kinds()[job.slug]
         if kind.per_tenant:
-            ask(job, meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True), moved.actor_name, {})
+            tenants = meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True)
+            asked += ask(job, tenants, moved.actor_name, {})
+    if not asked:
+        raise Refused(_nothing_to_sync(moved.ids))
+
+
+def _nothing_to_sync(tenants: Sequence[UUID]) -> str:
+    some = Tenant.objects.filter(pk__in=tenants).values_list("slug", flat=True)[:5]
+    return _(
+        "Nothing would be read for %(tenants)s: there is no sync that is active, of a job that is active. "
+        "Make one under Syncs, or resume the sync or its job."
+    ) % {"tenants": ", ".join(some)}
 
 
 def ask(job: Job, tenants: Iterable[UUID | None], who: str, given: Mapping[str, Any]) -> list[JobRun]:

@@ -11,6 +11,7 @@ from pytest_django import DjangoAssertNumQueries
 from apps.actions.models import ActionRun
 from apps.actions.running import database_now, run
 from apps.actions.selections import Selection
+from apps.actions.verbs import Refused
 from apps.integrations.models import Service
 from apps.jobs.models import Job, JobRun, Tenant
 from apps.syncs.models import Customer, Sync, SyncCursor
@@ -214,5 +215,13 @@ def test_one_sync_is_run_by_name_on_the_command_line(erp: Service, capsys: pytes
 def test_a_paused_tenant_gets_no_run(erp: Service) -> None:
     [sync] = made(erp, "acme")
     run(Sync.pause, Selection.ticked(Sync, [sync.pk]), ROOT, given={"reason": "moving"})
-    run(Tenant.sync, Selection.ticked(Tenant, [acme.pk for acme in [sync.tenant] if acme]), ROOT)
+    with pytest.raises(Refused, match=r"Nothing would be read for acme: .* Make one under Syncs, or resume"):
+        run(Tenant.sync, Selection.ticked(Tenant, [acme.pk for acme in [sync.tenant] if acme]), ROOT)
+    assert not JobRun.objects.exists()
+
+
+def test_a_tenant_without_a_sync_is_told_why_it_gets_no_run(db: None) -> None:
+    tenant = Tenant.objects.create(slug="newcomer", name="Newcomer")
+    answer = Api(key_of("root", "Supervisor")).send(f"/api/tenants/{tenant.pk}/sync", {})
+    assert (answer.status_code, "newcomer" in answer.json()["detail"]) == (409, True)
     assert not JobRun.objects.exists()
