@@ -1,38 +1,40 @@
 """What a drain may take: rows that are due, of queues, services and tenants that are not held."""
 
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum
+from functools import lru_cache
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from apps.actions import leases
+from apps.actions import leases, statements
 from apps.integrations import limits
 from apps.integrations.models import Service
 from apps.jobs.models import Queue, Tenant
-from apps.operations.models import PendingOperation, Tally
+from apps.operations.models import PendingOperation
 
 READ = (
     *("id", "token", "worker", "operation_type", "payload", "traceparent"),
     *("attempts", "max_retries", "called_at", "remote_id", "remote_url"),
 )
 """What a delivery needs of an operation: reading its forty columns would cost more than the call."""
+IN_FLIGHT = "SELECT coalesce(sum(change), 0) FROM operations_tally WHERE service_id = %s AND status = 'processing'"
 
 
-def claim(queue: Queue, service: Service, wanted: int, crashes: int, ended: int = 0) -> list[PendingOperation] | None:
+def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[PendingOperation] | None:
     """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
 
-    `ended` is how many of the caller's own calls are over, though not written yet: they leave room. None where the
-    service may not be called, or another drain is claiming at this moment.
+    None where the service may not be called, or another drain is claiming at this moment.
     One short transaction, which holds the service's row: of several drains one at a time counts and takes.
     """
-    rows = due(crashes).filter(queue=queue, service=service)
-    if crashes and not rows.exists():
+    if crashes and not due(crashes).filter(queue=queue, service=service).exists():
         return []
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         granted = limits.grant(service.pk, wanted, queue.pk)
         if granted is None:
             return None
-        wanted = min(granted, _room(service) + ended)
-        taken = _taken(rows.order_by("due_at", "id")[:wanted]) if wanted > 0 else []
+        wanted = min(granted, _room(service))
+        taken = _claim_of(leases.this_worker(), queue.pk, service.pk, crashes).take(wanted) if wanted > 0 else []
         limits.charge(service.pk, len(taken) - granted)
     return taken
 
@@ -64,11 +66,16 @@ def due(crashes: int | None = None) -> QuerySet[PendingOperation]:
     return rows.filter(crashes__gte=2) if crashes == 2 else rows.filter(crashes=crashes)
 
 
-def _taken(rows: QuerySet[PendingOperation]) -> list[PendingOperation]:
-    return leases.take(PendingOperation.claim, rows, columns=READ)
+@lru_cache(maxsize=1024)
+def _claim_of(worker: str, queue: UUID, service: UUID, crashes: int) -> statements.Claim:
+    """Return the statement of a claim, compiled once in each worker: `worker` is part of it."""
+    rows = due(crashes).filter(queue=queue, service=service).order_by("due_at", "id")
+    return leases.claim_of(PendingOperation.claim, rows, READ)
 
 
 def _room(service: Service) -> int:
     """Return how many more calls the service takes at once, over all workers."""
-    in_flight = Tally.objects.filter(service=service, status="processing").aggregate(n=Sum("change"))["n"] or 0
+    with connection.cursor() as cursor:
+        cursor.execute(IN_FLIGHT, [service.pk])
+        [(in_flight,)] = cursor.fetchall()
     return service.max_in_flight - int(in_flight)

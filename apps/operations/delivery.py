@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Hashable, Iterable
 from math import ceil
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from apps.actions import leases
@@ -31,7 +31,7 @@ from apps.operations.claiming import claim, free_services
 from apps.operations.heartbeat import Heartbeat
 from apps.operations.models import PendingOperation
 from apps.operations.orders import order_of
-from apps.operations.settling import Destination, Ended, Held, tell_services, write
+from apps.operations.settling import Destination, Ended, Held, Written, tell, tell_services, write
 
 log = logging.getLogger(__name__)
 
@@ -111,21 +111,46 @@ class Drain:
                 time.sleep(max(self.look_at - time.monotonic(), AGAIN_SECONDS))
 
     def _turn(self) -> int:
-        """Claim and write, once enough has ended: first the claim, so that the far end is kept at work meanwhile.
+        """Once enough has ended, write it and claim in its place; return how many were claimed.
 
-        Where anything went wrong it is written first: the breaker hears of it before more is claimed.
+        Where anything went wrong it is written before: the breaker hears of it before more is claimed.
         """
         if not self._enough():
             return 0
         if not all(settled.outcome and settled.outcome.succeeded for _held, settled in self.ended):
             self._flush()
-        claimed = self._claim()
-        self._flush()
-        return claimed
+        return self._exchange()
 
     def _enough(self) -> bool:
         waited = time.monotonic() - self.flushed_at > FLUSH_SECONDS
         return waited or len(self.ended) >= FLUSH_ROWS or not self.door.in_flight
+
+    def _exchange(self) -> int:
+        """Write and claim with one commit. What another drain sees of a service's calls is what they are: none is over and counted still."""
+        destinations, ended, left = self._claimable(), self.ended, self.left
+        if not (destinations or ended):
+            return 0
+        try:
+            with transaction.atomic():
+                written = write(ended)
+                claims = [self._claim_for(destination, BATCH, crashes=0) for destination in destinations]
+        except GONE as error:
+            self.left = left
+            self._reconnect(error)
+            self._flush()
+            return 0
+        self.ended, self.flushed_at = [], time.monotonic()
+        for destination, taken in zip(destinations, claims, strict=True):
+            self._start(taken or [], destination)
+        self._let_go(written)
+        claimed = sum(map(len, filter(None, claims)))
+        if destinations and not claimed:
+            self._look_later(AGAIN_SECONDS if None in claims else LOOK_SECONDS)
+        return claimed
+
+    def _look_later(self, seconds: float) -> None:
+        self.read_at = time.monotonic() + LOOK_SECONDS
+        self.look_at = time.monotonic() + seconds
 
     def _carry_suspects(self, ends: float) -> None:
         """Go through every service's suspects at least once, and on while there are some and time is left."""
@@ -137,8 +162,9 @@ class Drain:
     def _carry_group(self, crashes: int, size: int, ends: float) -> bool:
         carried = False
         for destination in self._destinations():
-            if self._claim_for(destination, size, crashes):
+            if taken := self._claim_apart(destination, size, crashes):
                 carried = True
+                self._start(taken, destination)
                 self._finish_all()
             if self._over(ends):
                 break
@@ -147,19 +173,14 @@ class Drain:
     def _over(self, ends: float) -> bool:
         return time.monotonic() >= ends or self.left == 0 or self.stopping()
 
-    def _claim(self) -> int:
-        """Claim rows service by service, those that are free, so that a held one's backlog is never stepped over."""
+    def _claimable(self) -> list[Destination]:
+        """Return the services that are free, so that a held one's backlog is never stepped over; none so soon after a look that found nothing."""
         if time.monotonic() < self.look_at and not self.ended:
-            return 0
+            return []
         if time.monotonic() >= self.read_at:
             self.read_at = time.monotonic() + READ_SECONDS
             self.free = self._destinations()
-        claims = [self._claim_for(destination, BATCH, crashes=0) for destination in self.free]
-        claimed = sum(filter(None, claims))
-        if not claimed:
-            self.read_at = time.monotonic() + LOOK_SECONDS
-            self.look_at = time.monotonic() + (AGAIN_SECONDS if None in claims else LOOK_SECONDS)
-        return claimed
+        return self.free
 
     def _destinations(self) -> list[Destination]:
         """Read what may be called now, and how many drains share it."""
@@ -178,30 +199,31 @@ class Drain:
             breakers.trip_service(service, unusable(error), breakers.REFUSED_WAIT)
             return None
 
-    def _claim_for(self, destination: Destination, size: int, crashes: int) -> int | None:
-        if not self.heartbeat.fresh or self.stopping():
-            return 0
-        ended = sum(held.service.key == destination.key for held, _settled in self.ended)
-        size = min(size, self._share(destination) + ended, size if self.left is None else self.left)
-        if size <= 0:
-            return 0
+    def _claim_apart(self, destination: Destination, size: int, crashes: int) -> list[PendingOperation]:
         try:
-            taken = claim(self.queue, destination.row, size, crashes, ended)
+            return self._claim_for(destination, size, crashes) or []
         except GONE as error:
             self._reconnect(error)
-            return 0
-        self._start(taken or [], destination)
-        return None if taken is None else len(taken)
+            return []
+
+    def _claim_for(self, destination: Destination, size: int, crashes: int) -> list[PendingOperation] | None:
+        """Claim rows of a service; None where another drain was at it."""
+        if not self.heartbeat.fresh or self.stopping():
+            return []
+        size = min(size, self._share(destination), size if self.left is None else self.left)
+        taken = claim(self.queue, destination.row, size, crashes) if size > 0 else []
+        if self.left is not None:
+            self.left -= len(taken or [])
+        return taken
 
     def _share(self, destination: Destination) -> int:
         """Return how many more calls a service takes from this drain: who came first leaves their part to the others."""
         held = sum(held.service.key == destination.key for held in self.held.values())
+        held -= sum(held.service.key == destination.key for held, _settled in self.ended)
         return ceil(destination.row.max_in_flight / self.sharers) - held
 
     def _start(self, taken: Iterable[PendingOperation], destination: Destination) -> None:
         for operation in taken:
-            if self.left is not None:
-                self.left -= 1
             self.heartbeat.tokens.add(operation.token or 0)
             self._carry(operation, destination)
 
@@ -247,28 +269,31 @@ class Drain:
     def _flush(self) -> None:
         """Write what ended. The far end has acted already: a database that is away is waited for."""
         self.flushed_at = time.monotonic()
-        ended, self.ended = self.ended, []
-        if not ended:
-            return
-        score, told = self._written(ended)
-        self.score += score
-        for held, _settled in ended:
-            del self.held[held.key]
-        self.heartbeat.tokens = {held.token for held in self.held.values()}
-        try:
-            tell_services(told)
-        except (*GONE, Refused) as error:  # they hear of it from the next batch
-            self._reconnect(error)
+        if self.ended:
+            written = self._written()
+            self.ended = []
+            self._let_go(written)
 
-    def _written(self, ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
+    def _written(self) -> Written:
         patience = time.monotonic() + RECONNECT_SECONDS
         while True:
             try:
-                return write(ended)
+                return write(self.ended)
             except GONE as error:
                 if time.monotonic() > patience:
                     raise
                 self._reconnect(error)
+
+    def _let_go(self, written: Written) -> None:
+        """Count what is on record, and tell its services."""
+        self.score += tell(written)
+        for held, _settled in written.ended:
+            del self.held[held.key]
+        self.heartbeat.tokens = {held.token for held in self.held.values()}
+        try:
+            tell_services(written.kept)
+        except (*GONE, Refused) as error:  # they hear of it from the next batch
+            self._reconnect(error)
 
     def _reconnect(self, error: Exception) -> None:
         log.warning("The database does not answer (%s); trying again.", error)

@@ -84,35 +84,51 @@ Ended = tuple["Held", Settled]
 """An operation whose call is over, and what it came to."""
 
 
-def write(ended: list[Ended]) -> tuple[Counter[str], list[Ended]]:
-    """Write the outcomes and attempts of a batch in one transaction; return how many rows took which step, and which.
+@dataclass(frozen=True)
+class Written:
+    """A batch on record. `kept` are those that were still ours, `steps` what became of each row.
 
-    What is stale is left out: a worker that slept for longer than its lease timed its calls by its own sleep, and
+    What is stale is not kept: a worker that slept for longer than its lease timed its calls by its own sleep, and
     nothing that they say speaks against a service.
     """
+
+    ended: list[Ended]
+    kept: list[Ended]
+    steps: Mapping[UUID, str]
+
+
+def write(ended: list[Ended]) -> Written:
+    """Write the outcomes and attempts of a batch in one transaction."""
     steps: dict[tuple[str, int], dict[UUID, Any]] = defaultdict(dict)
     for held, settled in ended:
         step, values = _next(held, settled)
         steps[step, held.token][held.key] = values
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         written: set[UUID] = set()
         for (name, token), values in sorted(steps.items()):
             written.update(leases.finish(getattr(PendingOperation, name), values, token))
-        _note_attempts(ended, written)
+        if ended:
+            _note_attempts(ended, written)
     taken = {key: name for (name, _token), values in steps.items() for key in values}
-    kept = [(held, settled) for held, settled in ended if held.key in written]
-    _count(ended, kept, taken)
-    _tell(kept, taken)
-    return Counter(taken[held.key] for held, _settled in kept), kept
+    return Written(ended, [(held, settled) for held, settled in ended if held.key in written], taken)
 
 
-def _count(ended: list[Ended], kept: list[Ended], taken: Mapping[UUID, str]) -> None:
+def tell(written: Written) -> Counter[str]:
+    """Count and log what became of a batch; return how many rows took which step."""
+    _count(written)
+    _tell(written.kept, written.steps)
+    return Counter(written.steps[held.key] for held, _settled in written.kept)
+
+
+def _count(written: Written) -> None:
     calls: dict[tuple[str, str], list[Settled]] = defaultdict(list)
-    for held, settled in ended:
+    for held, settled in written.ended:
         calls[held.service.row.slug, held.operation.operation_type].append(settled)
     for (service, operation_type), made in calls.items():
         count_calls(service, operation_type, made)
-    ends = Counter((held.operation.operation_type, COUNTED.get(taken[held.key])) for held, _settled in kept)
+    ends = Counter(
+        (held.operation.operation_type, COUNTED.get(written.steps[held.key])) for held, _settled in written.kept
+    )
     for (operation_type, word), number in ends.items():
         if word:
             OPERATIONS.add(operation_type, word, amount=number)
