@@ -4,6 +4,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import pycurl
@@ -64,13 +65,13 @@ class Transfer(NamedTuple):
 class Answered(requests.Response):
     """An answer whose headers are read once somebody asks for them: most are told by their status alone."""
 
-    def __init__(self, curl: pycurl.Curl, url: str, lines: Sequence[bytes], body: bytes) -> None:
+    def __init__(self, curl: pycurl.Curl, url: str, head: bytes, body: bytes) -> None:
         # Not the base's: it makes a cookie jar and more for each answer, which costs as much as the call.
         self.status_code = curl.getinfo(pycurl.RESPONSE_CODE)
         self.url = url
         self.elapsed = timedelta(seconds=curl.getinfo(pycurl.TOTAL_TIME))
         self.history: list[requests.Response] = []
-        self._lines = lines
+        self._head = head
         # `requests` reads what has been read already from here.
         self._content, self._content_consumed = body, True
 
@@ -80,14 +81,19 @@ class Answered(requests.Response):
         return self.status_code < 400
 
     @cached_property
+    def _lines(self) -> list[str]:
+        # An interim answer may have come before.
+        return (b"\n" + self._head).rpartition(b"\nHTTP/")[2].decode("latin-1").splitlines()
+
+    @cached_property
     def reason(self) -> str:  # type: ignore[override] # an attribute there
         """What the far end calls its status."""
-        return self._lines[0].decode("latin-1").rstrip().partition(" ")[2].partition(" ")[2]
+        return self._lines[0].partition(" ")[2].partition(" ")[2]
 
     @cached_property
     def headers(self) -> CaseInsensitiveDict[str]:  # type: ignore[override] # an attribute there
         """The headers, by their names in any case."""
-        told = [line.decode("latin-1").partition(":") for line in self._lines[1:]]
+        told = [line.partition(":") for line in self._lines[1:]]
         return CaseInsensitiveDict({name: value.strip() for name, colon, value in told if colon})
 
     @cached_property
@@ -167,7 +173,9 @@ class _Handle:
         self.curl = pycurl.Curl()
         for option, value in ALWAYS.items():
             self.curl.setopt(option, value)
-        self.curl.setopt(pycurl.HEADERFUNCTION, self._take_header)
+        self.head = BytesIO()
+        # Gathered in C, for a call of ours takes longer than a line; libcurl itself ends what has no end (300 KB).
+        self.curl.setopt(pycurl.HEADERFUNCTION, self.head.write)
         self.curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
         self.curl.setopt(pycurl.PREREQFUNCTION, self._before_sending)
         self.route: Route | None = None
@@ -175,8 +183,8 @@ class _Handle:
 
     def prepare(self, transfer: Transfer) -> None:
         self.transfer = transfer
-        self.lines: list[bytes] = []
-        self.header_size = 0
+        self.head.seek(0)
+        self.head.truncate()
         self.chunks: list[bytes] = []
         self.size = 0
         self.sent = False
@@ -184,12 +192,14 @@ class _Handle:
         self._set_route(transfer.route)
         self._set_request(transfer)
 
-    def response(self) -> requests.Response:
-        return Answered(self.curl, self.transfer.route.url, self.lines, b"".join(self.chunks))
+    def response(self) -> requests.Response | EgressRefused:
+        return self._refused() or Answered(
+            self.curl, self.transfer.route.url, self.head.getvalue(), b"".join(self.chunks)
+        )
 
     def failure(self, code: int, reason: str) -> Unanswered | EgressRefused:
-        if self.refusal:
-            return self.refusal
+        if refusal := self._refused():
+            return refusal
         if code in UNTRUSTED:
             return EgressRefused(_("The certificate of %(url)s is not trusted: %(reason)s") % self._words(reason))
         if code == pycurl.E_ABORTED_BY_CALLBACK:
@@ -231,29 +241,25 @@ class _Handle:
         self.sent = True
         return pycurl.PREREQFUNC_OK
 
-    def _take_header(self, line: bytes) -> int | None:
-        if line.startswith(b"HTTP/"):  # an interim answer may have come before
-            self.lines.clear()
-        self.lines.append(line)
-        self.header_size += len(line)
-        if self.header_size > HEADER_BYTES:
-            return self._refuse_size(_("its headers are longer than %s bytes") % HEADER_BYTES)
-        return None
-
     def _take_body(self, chunk: bytes) -> int | None:
         self.chunks.append(chunk)
         self.size += len(chunk)  # as unpacked
         if self.size > self.transfer.route.max_bytes:
-            return self._refuse_size(_("it is longer than %s bytes") % self.transfer.route.max_bytes)
+            self.refusal = self._too_large(_("it is longer than %s bytes") % self.transfer.route.max_bytes)
+            return -1
         return None
 
-    def _refuse_size(self, reason: str) -> int:
-        self.refusal = EgressRefused(
+    def _refused(self) -> EgressRefused | None:
+        if self.head.tell() > HEADER_BYTES:
+            return self._too_large(_("its headers are longer than %s bytes") % HEADER_BYTES)
+        return self.refusal
+
+    def _too_large(self, reason: str) -> EgressRefused:
+        return EgressRefused(
             _("The answer of %(url)s was refused: %(reason)s.") % self._words(reason),
             FailureClass.PERMANENT_DATA,
             sent=True,
         )
-        return -1
 
     def _words(self, reason: str) -> dict[str, str]:
         return {"url": masked_url(self.transfer.route.url), "reason": reason}
