@@ -54,8 +54,8 @@ class Company:
 def take(operations: Iterable[PendingOperation]) -> tuple[int, list[UUID]]:
     """Claim operations as a worker does; return the token and what was claimed."""
     keys = [operation.pk for operation in operations]
-    rows = PendingOperation.objects.filter(pk__in=keys, status="pending").order_by("due_at", "id")[: len(keys)]
-    taken = leases.take(PendingOperation.claim, rows)
+    rows = PendingOperation.objects.filter(pk__in=keys, status="pending").order_by("due_at", "id")
+    taken = leases.take(PendingOperation.claim, rows, len(keys))
     return (taken[0].token or 0 if taken else 0), [row.pk for row in taken]
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import InterfaceError, InternalError, OperationalError, connection, models, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
@@ -48,24 +48,32 @@ def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def take(step: Step, rows: QuerySet[Held], lease: dt.timedelta = LEASE, columns: Sequence[str] = ()) -> list[Held]:
-    """Claim the rows of a sliced and ordered queryset, all under one new token, and commit.
+def claim_of(
+    step: Step, rows: QuerySet[Held], columns: Sequence[str] = (), lease: dt.timedelta = LEASE
+) -> statements.Claim:
+    """Return the claim of this worker to rows of an ordered queryset, for `take`: all that it takes at once are under one new token.
 
     `columns` are what the rows are read with, where not all of them are needed.
+    """
+    return statements.Claim(
+        step,
+        rows,
+        columns,
+        # Drawn once per statement, not per row: a subquery that refers to no row runs once.
+        token=RawSQL("(SELECT nextval('actions_token'))", ()),
+        worker=this_worker(),
+        lease_until=Now() + lease,
+    )
+
+
+def take(step: Step, rows: QuerySet[Held], limit: int) -> list[Held]:
+    """Claim the first rows of an ordered queryset, and commit.
 
     Rows that another transaction holds are stepped over, so a pass that finds fewer than asked may be repeated.
     The order of what comes back is not kept.
     """
     with transaction.atomic(savepoint=False):
-        return statements.claim(
-            step,
-            rows,
-            columns,
-            # Drawn once per statement, not per row: a subquery that refers to no row runs once.
-            token=RawSQL("(SELECT nextval('actions_token'))", ()),
-            worker=this_worker(),
-            lease_until=Now() + lease,
-        )
+        return claim_of(step, rows).take(limit)
 
 
 def renew(model: type[Leased], tokens: Collection[int], lease: dt.timedelta = LEASE) -> set[UUID]:
@@ -96,26 +104,18 @@ def _held(
         return {key for (key,) in cursor.fetchall()}
 
 
-def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, **sets: Any) -> list[UUID]:
+def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int) -> list[UUID]:
     """Write the outcomes of rows held under a token, each with its own values, and let the rows go.
 
     Returns the ids that were written. The others are no longer ours: their lease lapsed and somebody else has them.
-    `sets` are columns of this call that all rows share.
     """
     if not outcomes:
         return []
-    rows: QuerySet[Any] = step.model._base_manager.filter(pk__among=set(outcomes)).filter(Q(token=token))
     with transaction.atomic(savepoint=False):
-        looked_at = statements.move(
-            step,
-            rows,
-            limit=len(outcomes),
-            each=outcomes,
-            sets={**RELEASED, **sets},
-            actor_name=this_worker(),
-            history=False,
-        )
-    return [row.id for row in looked_at if row.refusal is None]
+        looked_at = statements.finish(step, outcomes, token, RELEASED)
+        written = [row.id for row in looked_at if row.refusal is None]
+        statements.follow(step, written, {}, this_worker(), None)
+    return written
 
 
 def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000, **given: Any) -> list[UUID]:

@@ -61,7 +61,7 @@ def waiting() -> QuerySet[ActionRun]:
 
 def take_turn() -> ActionRun | None:
     """Take up the longest waiting run and release what may be released of it now; None where nothing waits."""
-    taken = leases.take(ActionRun.advance, waiting()[:1])
+    taken = leases.take(ActionRun.advance, waiting(), 1)
     for run in taken:
         _turn(run, TURN_SECONDS)
     return taken[0] if taken else None
@@ -71,7 +71,7 @@ def drive(run: ActionRun) -> Iterator[ActionRun]:
     """Release a run from this process, and yield now and then how far it is; needs no worker, and bears with one."""
     while True:
         before = run.walked_to
-        for held in leases.take(ActionRun.advance, waiting().filter(pk=run.pk)[:1]):
+        for held in leases.take(ActionRun.advance, waiting().filter(pk=run.pk), 1):
             _turn(held, SHOWN_SECONDS)
         run.refresh_from_db()
         yield run

@@ -8,6 +8,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -26,6 +27,8 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 Params = list[Any]
 Sql = tuple[str, Params]
+KEYED = {"id": "uuid"}
+"""The list of what is given has a line for each row."""
 
 
 @models.UUIDField.register_lookup
@@ -73,16 +76,13 @@ def move(
     """
     more = dict(sets or {})
     picked, picked_params = _picked(step, rows, limit)
-    frame, params = _list(step, more, given or {}, each)
+    types = _types(step, **more) | ({} if each is None else KEYED)
+    listed, told = (_listed(types), [_told(types, given or {}, each)]) if types else ("", [])
     assigned, set_params = _assignments(step, **more)
-    table = _quoted(step.model._meta.db_table)
     items, item_params = _items(step, run_id, actor_name) if history else ("", [])
     found = _execute(
-        f"WITH picked(id, status, refusal) AS MATERIALIZED ({picked}){frame},"  # noqa: S608 # names from models only
-        f" moved AS (UPDATE {table} SET {assigned} FROM picked{', given' if frame else ''}"
-        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL{'' if each is None else ' AND given.id = picked.id'}"
-        f" RETURNING {table}.id){items} SELECT id, status, refusal FROM picked ORDER BY id",
-        [*picked_params, *params, *set_params, *item_params],
+        _moving(step, picked, listed, assigned, each is not None, items),
+        [*picked_params, *told, *set_params, *item_params],
     )
     looked_at = [Row(*row) for row in found]
     follow(step, [row.id for row in looked_at if row.refusal is None], given or {}, actor_name, run_id)
@@ -142,24 +142,62 @@ def leads_of(verb: Move, rows: QuerySet[Any]) -> list[Lead]:
     return found
 
 
-def claim(step: Move, rows: QuerySet[Any], columns: Sequence[str] = (), **sets: Any) -> list[Any]:
-    """Take rows in the order of the queryset, stepping over those that another transaction holds, and return them.
+class Claim:
+    """A statement that takes rows, compiled once where it is made again and again.
 
-    Where `columns` are named, only these are read; any other costs a query for each row that is asked for it.
+    It takes them in the order of the queryset, stepping over those that another transaction holds. Where `columns` are
+    named, only these are read; any other costs a query for each row that is asked for it.
     In a database that was restored none is taken until that was noticed (apps/actions/installations.py).
     """
+
+    def __init__(self, step: Move, rows: QuerySet[Any], columns: Sequence[str] = (), **sets: Any) -> None:
+        self.model, self.columns = step.model, columns
+        table = _quoted(step.model._meta.db_table)
+        picked, self.picked_params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
+        assigned, self.set_params = _assignments(step, **sets)
+        read = ", ".join(f"{table}.{_quoted(str(_column(step.model, name).column))}" for name in columns)
+        self.sql = (
+            f"WITH picked(id, refusal) AS MATERIALIZED ({picked} LIMIT %s)"  # noqa: S608 # names from models only
+            f" UPDATE {table} SET {assigned} FROM picked WHERE {table}.id = picked.id AND picked.refusal IS NULL"
+            f" AND (SELECT actions_at_home()) RETURNING {read or f'{table}.*'}"
+        )
+
+    def take(self, limit: int) -> list[Any]:
+        """Take so many rows at most, and return them."""
+        params = [*self.picked_params, limit, *self.set_params]
+        if self.columns:
+            return _instances(self.model, self.columns, _execute(self.sql, params))
+        return list(self.model._base_manager.raw(self.sql, params))
+
+
+def finish(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any]) -> list[Row]:
+    """Do `move`, without history, for rows held under a token, each by values of its own: compiled once for each step."""
+    sql, types, before, after = _finishing(step, tuple(sets.items()))
+    keys = list(outcomes)
+    return [Row(*row) for row in _execute(sql, [*before, keys, token, _told(types, {}, outcomes), *after])]
+
+
+@cache
+def _finishing(step: Move, sets: tuple[tuple[str, Any], ...]) -> tuple[str, dict[str, str], Params, Params]:
+    """Return the statement, the columns of its list, and the parameters before and behind those of a call."""
+    rows = step.model._base_manager.order_by().annotate(refusal=step.refusal()).values_list("pk", "status", "refusal")
+    selected, before = rows.query.get_compiler(connection=connection).as_sql()
     table = _quoted(step.model._meta.db_table)
-    picked, params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
-    assigned, set_params = _assignments(step, **sets)
-    read = ", ".join(f"{table}.{_quoted(str(_column(step.model, name).column))}" for name in columns) or f"{table}.*"
-    sql = (
-        f"WITH picked(id, refusal) AS MATERIALIZED ({picked})"  # noqa: S608 # names from models only
-        f" UPDATE {table} SET {assigned} FROM picked"
-        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL AND (SELECT actions_at_home()) RETURNING {read}"
+    picked = f"{selected} WHERE id = ANY(%s) AND token = %s ORDER BY id FOR NO KEY UPDATE OF {table}"
+    types = _types(step, **dict(sets)) | KEYED
+    assigned, after = _assignments(step, **dict(sets))
+    return _moving(step, picked, _listed(types), assigned, True), types, list(before), after
+
+
+def _moving(step: Move, picked: str, listed: str, assigned: str, each: bool, items: str = "") -> str:
+    """Return the frame around the rows picked, the list of what was given, and what is assigned."""
+    table = _quoted(step.model._meta.db_table)
+    return (
+        f"WITH picked(id, status, refusal) AS MATERIALIZED ({picked}){listed},"  # noqa: S608 # names from models only
+        f" moved AS (UPDATE {table} SET {assigned} FROM picked{', given' if listed else ''}"
+        f" WHERE {table}.id = picked.id AND picked.refusal IS NULL{' AND given.id = picked.id' if each else ''}"
+        f" RETURNING {table}.id){items} SELECT id, status, refusal FROM picked ORDER BY id"
     )
-    if columns:
-        return _instances(step.model, columns, _execute(sql, [*params, *set_params]))
-    return list(step.model._base_manager.raw(sql, [*params, *set_params]))
 
 
 def _instances(model: type[models.Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[Any]:
@@ -249,18 +287,16 @@ def _types(step: Move, **more: Any) -> dict[str, str]:
     }
 
 
-def _list(
-    step: Move, more: Mapping[str, Any], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None
-) -> Sql:
+def _listed(types: Mapping[str, str]) -> str:
     """Return the list `given` as a CTE: it travels as one JSON text and is cast on arrival."""
-    types = _types(step, **more) | ({} if each is None else {"id": "uuid"})
-    if not types:
-        return "", []
-    listed = [given] if each is None else [{**given, **values, "id": str(key)} for key, values in each.items()]
-    rows = [{name: _plain(values.get(name)) for name in types} for values in listed]
     columns = ", ".join(f"{_quoted(name)} {kind}" for name, kind in types.items())
-    sql = f", given AS (SELECT * FROM json_to_recordset(%s::json) AS list({columns}))"  # noqa: S608 # names from models only
-    return sql, [_json(rows)]
+    return f", given AS (SELECT * FROM json_to_recordset(%s::json) AS list({columns}))"  # noqa: S608 # names from models only
+
+
+def _told(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None) -> str:
+    """Return that list as JSON: of what holds for all rows, or a line for each."""
+    listed = [given] if each is None else [{**given, **values, "id": str(key)} for key, values in each.items()]
+    return _json([{name: _plain(values.get(name)) for name in types} for values in listed])
 
 
 def _plain(value: Any) -> Any:

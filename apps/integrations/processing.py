@@ -59,8 +59,8 @@ def process(seconds: float) -> Counter[str]:
 def _claim() -> list[IntegrationEvent]:
     """Claim the events that are due; one that was held when its worker fell silent goes last, and alone."""
     ready = due().order_by("due_at", "id")
-    fresh = leases.take(IntegrationEvent.claim, ready.filter(crashes=0)[:BATCH])
-    return fresh or leases.take(IntegrationEvent.claim, ready.filter(crashes__gt=0)[:1])
+    fresh = leases.take(IntegrationEvent.claim, ready.filter(crashes=0), BATCH)
+    return fresh or leases.take(IntegrationEvent.claim, ready.filter(crashes__gt=0), 1)
 
 
 def _process_batch(taken: list[IntegrationEvent]) -> Counter[str]:

@@ -134,7 +134,7 @@ def claim(**which: Any) -> JobRun | None:
     """Take the next run that may begin, of those that `which` filters; None where another worker was quicker."""
     rows = claimable().filter(**which)
     try:
-        taken = leases.take(JobRun.claim, rows[:1])
+        taken = leases.take(JobRun.claim, rows, 1)
     except IntegrityError:  # of one job and tenant two were claimed in the same moment
         return None
     return JobRun.objects.select_related("job", "tenant").get(pk=taken[0].pk) if taken else None

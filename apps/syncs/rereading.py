@@ -39,7 +39,7 @@ def read_again(seconds: float) -> Counter[str]:
     """Ask for what is due until nothing is or the time is up; return how many ended how. Any number may run at once."""
     ends, score = time.monotonic() + seconds, Counter[str]()
     while time.monotonic() < ends and (
-        taken := leases.take(RejectedRecord.claim, due().order_by("due_at", "id")[:BATCH])
+        taken := leases.take(RejectedRecord.claim, due().order_by("due_at", "id"), BATCH)
     ):
         syncs = Sync.objects.select_related("job", "tenant", "service").in_bulk({row.sync_id for row in taken})
         for row in taken:

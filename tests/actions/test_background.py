@@ -74,9 +74,9 @@ def test_a_run_that_fells_its_workers_is_stopped(waiting: ActionRun, monkeypatch
 
 
 def test_a_stale_worker_writes_nothing_into_a_run_that_another_holds(waiting: ActionRun) -> None:
-    (stale,) = leases.take(ActionRun.advance, pacing.waiting()[:1])
+    (stale,) = leases.take(ActionRun.advance, pacing.waiting(), 1)
     lapse(waiting)
-    leases.take(ActionRun.advance, pacing.waiting()[:1])
+    leases.take(ActionRun.advance, pacing.waiting(), 1)
     with pytest.raises(running.Lost):
         running.release(stale, 3)
     assert pending() == 0
@@ -92,7 +92,7 @@ def test_a_paused_run_releases_nothing_more(waiting: ActionRun, as_ana: Actor) -
 def test_a_pause_in_the_middle_of_a_batch_takes_the_batch_back(
     waiting: ActionRun, as_ana: Actor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (held,) = leases.take(ActionRun.advance, pacing.waiting()[:1])
+    (held,) = leases.take(ActionRun.advance, pacing.waiting(), 1)
     press(ActionRun.pause, waiting, as_ana)
     with pytest.raises(running.Lost):
         running.release(held, 3)

@@ -23,8 +23,8 @@ REFUSED = {
 }
 
 
-def due(count: int = 10) -> QuerySet[PendingOperation]:
-    return PendingOperation.objects.filter(status="pending", due_at__lte=Now()).order_by("due_at", "id")[:count]
+def due() -> QuerySet[PendingOperation]:
+    return PendingOperation.objects.filter(status="pending", due_at__lte=Now()).order_by("due_at", "id")
 
 
 def lapse(operations: list[PendingOperation]) -> QuerySet[PendingOperation]:
@@ -35,27 +35,27 @@ def lapse(operations: list[PendingOperation]) -> QuerySet[PendingOperation]:
 
 def test_a_claim_holds_its_rows_under_one_token(empty_company: Company) -> None:
     empty_company.operations_of(3)
-    taken = leases.take(PendingOperation.claim, due())
+    taken = leases.take(PendingOperation.claim, due(), 10)
     assert (len(taken), len({row.token for row in taken})) == (3, 1)
     assert {row.status for row in taken} == {"processing"}
 
 
 def test_each_claim_has_a_token_of_its_own(empty_company: Company) -> None:
     empty_company.operations_of(2)
-    (first,), (second,) = (leases.take(PendingOperation.claim, due(1)) for _ in "ab")
+    (first,), (second,) = (leases.take(PendingOperation.claim, due(), 1) for _ in "ab")
     assert first.token != second.token
 
 
 def test_a_claim_takes_what_is_due_longest(empty_company: Company) -> None:
     later, sooner = empty_company.operations_of(2)
     PendingOperation.objects.filter(pk=sooner.pk).update(due_at=Now() - dt.timedelta(minutes=5))
-    assert leases.take(PendingOperation.claim, due(1)) == [sooner]
+    assert leases.take(PendingOperation.claim, due(), 1) == [sooner]
     assert later.status == "pending"
 
 
 def test_a_claim_moves_only_from_the_states_of_its_step(company: Company) -> None:
-    everything = PendingOperation.objects.order_by("id")[:100]
-    assert {row.pk for row in leases.take(PendingOperation.claim, everything)} == {
+    everything = PendingOperation.objects.order_by("id")
+    assert {row.pk for row in leases.take(PendingOperation.claim, everything, 100)} == {
         row.pk for name in ("pending", "elsewhere") for row in company.operations[name]
     }
 
@@ -64,8 +64,8 @@ def test_a_claim_moves_only_from_the_states_of_its_step(company: Company) -> Non
 def test_a_claim_steps_over_rows_that_another_holds(empty_company: Company) -> None:
     empty_company.operations_of(4)
     with transaction.atomic():
-        held = list(due(2).select_for_update())
-        (claimed,) = at_once(lambda: leases.take(PendingOperation.claim, due(4)))
+        held = list(due().select_for_update()[:2])
+        (claimed,) = at_once(lambda: leases.take(PendingOperation.claim, due(), 4))
     assert isinstance(claimed, list)
     assert {row.pk for row in claimed}.isdisjoint(row.pk for row in held)
     assert len(claimed) == 2

@@ -32,7 +32,7 @@ def claim_all() -> list[str]:
     """Claim ten at a time until a pass finds none; return what was claimed."""
     claimed: list[str] = []
     while taken := leases.take(
-        PendingOperation.claim, PendingOperation.objects.filter(status="pending").order_by("due_at", "id")[:10]
+        PendingOperation.claim, PendingOperation.objects.filter(status="pending").order_by("due_at", "id"), 10
     ):
         claimed += [str(row.pk) for row in taken]
     return claimed

@@ -41,8 +41,8 @@ def event_of(source: EventSource, state: str = "received", **columns: Any) -> In
     told = {"event_id": str(new_id()), "event_type": "lead.created", "subject": state, "body": b"{}", "proof": "signed"}
     event = IntegrationEvent.objects.create(source=source, **{**told, "data": {}, **columns})
     if state != "received":
-        row = IntegrationEvent.objects.filter(pk=event.pk).order_by("pk")[:1]
-        [held] = leases.take(IntegrationEvent.claim, row)
+        row = IntegrationEvent.objects.filter(pk=event.pk).order_by("pk")
+        [held] = leases.take(IntegrationEvent.claim, row, 1)
         if state == "processed":
             leases.finish(IntegrationEvent.finish, {event.pk: {"outcome": "nothing"}}, held.token or 0)
         elif state != "processing":

@@ -277,7 +277,7 @@ def test_what_is_on_its_way_is_not_replayed(db: None, state: str) -> None:
 
 def test_a_worker_whose_lease_lapsed_makes_nothing(endpoint: Endpoint) -> None:
     event = told(source())
-    [held] = leases.take(IntegrationEvent.claim, processing.due().order_by("pk")[:1])
+    [held] = leases.take(IntegrationEvent.claim, processing.due().order_by("pk"), 1)
     IntegrationEvent.objects.filter(pk=event.pk).update(token=0)
     held.source = event.source
     assert (processing._process(held), made()) == ("lost", [])

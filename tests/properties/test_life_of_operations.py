@@ -68,8 +68,8 @@ class Life(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 4))
     def claim(self, count: int) -> None:
-        rows = PendingOperation.objects.filter(due_at__lte=Now()).order_by("due_at", "id")[:count]
-        taken = self._moving(PendingOperation.claim, lambda: leases.take(PendingOperation.claim, rows))
+        rows = PendingOperation.objects.filter(due_at__lte=Now()).order_by("due_at", "id")
+        taken = self._moving(PendingOperation.claim, lambda: leases.take(PendingOperation.claim, rows, count))
         self.tokens += [row.token for row in taken]
 
     @rule(

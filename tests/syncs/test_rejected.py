@@ -101,7 +101,7 @@ def test_the_dead_letters_own_retry_runs_it(rejected: RejectedRecord, small: Hel
 
 def test_a_worker_that_fell_silent_loses_it_to_the_next(rejected: RejectedRecord) -> None:
     retry(rejected)
-    leases.take(RejectedRecord.claim, RejectedRecord.objects.order_by("pk")[:1])
+    leases.take(RejectedRecord.claim, RejectedRecord.objects.order_by("pk"), 1)
     RejectedRecord.objects.update(lease_until="2026-01-01T00:00:00Z")
     assert rescue_lapsed() == 1
     assert dict(read_again(5)) == {"failed": 1}
