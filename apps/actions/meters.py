@@ -12,6 +12,8 @@ import os
 import secrets
 import socket
 import time
+from bisect import bisect_left
+from collections import Counter as Counted
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -52,6 +54,7 @@ class Spans:
 
     def __init__(self, name: str, help: str, *labels: str, buckets: Sequence[float] = OUTSIDE) -> None:
         self._histogram = Histogram(name, help, labels, buckets=buckets, registry=None)
+        self._bounds = buckets
 
     def took(self, seconds: float, *labels: str) -> None:
         """Note a span, under the values of the labels."""
@@ -60,9 +63,11 @@ class Spans:
     def took_each(self, spans: Iterable[float], *labels: str) -> None:
         """Note many spans, all under the same values of the labels."""
         with harmless():
-            span = self._histogram.labels(*labels)
-            for seconds in spans:
-                span.observe(seconds)
+            told, span = list(spans), self._histogram.labels(*labels)
+            # What `observe` does for each of them, in one write for each bound.
+            span._sum.inc(sum(told))
+            for bound, number in Counted(bisect_left(self._bounds, seconds) for seconds in told).items():
+                span._buckets[bound].inc(number)
 
 
 @contextmanager

@@ -295,8 +295,11 @@ def _listed(types: Mapping[str, str]) -> str:
 
 def _told(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None) -> str:
     """Return that list as JSON: of what holds for all rows, or a line for each."""
-    listed = [given] if each is None else [{**given, **values, "id": str(key)} for key, values in each.items()]
-    return _json([{name: _plain(values.get(name)) for name in types} for values in listed])
+    if each is None:
+        return _json([{name: _plain(given.get(name)) for name in types}])
+    names = [name for name in types if name not in KEYED]
+    listed = ((key, {**given, **values} if given else values) for key, values in each.items())
+    return _json([{"id": str(key)} | {name: _plain(values.get(name)) for name in names} for key, values in listed])
 
 
 def _plain(value: Any) -> Any:
@@ -316,10 +319,12 @@ def _json(value: Any) -> str:
     What a far end said may hold what no column takes (NUL, half a surrogate pair): one such answer must not keep a
     whole batch from being written, so those characters are replaced.
     """
-    text = _NUL.sub("\\1\ufffd", json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False))
+    text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
+    if "\\u0000" in text:
+        text = _NUL.sub("\\1\ufffd", text)
     if "NaN" in text or "Infinity" in text:  # Python reads and writes them, jsonb does not take them
         text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
-    return text.encode("utf-8", "replace").decode()
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def _column(model: type[models.Model], name: str) -> "Field[Any, Any]":

@@ -8,6 +8,7 @@ from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Q, QuerySet
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -19,6 +20,10 @@ from apps.deadletters.models import DeadLetter, FailureFamily, LetterWords
 
 WORDS_AT_MOST = 2000
 """So many characters of the error, and of the payload, are kept for searches."""
+
+ANY_OPEN = """
+SELECT EXISTS (SELECT FROM deadletters_deadletter WHERE source_kind = %s AND source_id = ANY(%s) AND status = ANY(%s))
+"""
 
 
 def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
@@ -40,9 +45,11 @@ def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
 
 def settled(moved: Moved) -> None:
     """The sources succeeded: their dead letters are resolved. Most had none, and a look costs a tenth of a move."""
-    letters = _letters(moved).filter(status__in=DeadLetter.OPEN)
-    if letters.exists():
-        _follow(DeadLetter.settle, letters, moved)
+    with connection.cursor() as cursor:
+        cursor.execute(ANY_OPEN, [kind_of(moved.move.model), list(moved.ids), [*DeadLetter.OPEN]])
+        [(some,)] = cursor.fetchall()
+    if some:
+        _follow(DeadLetter.settle, _letters(moved).filter(status__in=DeadLetter.OPEN), moved)
 
 
 def retried(moved: Moved) -> None:

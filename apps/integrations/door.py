@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import requests
 from django.utils.translation import gettext as _
@@ -25,8 +26,7 @@ HARMLESS = ("GET", "HEAD", "OPTIONS")
 EXCERPT, READABLE, LONGEST_URL = 4096, 64 * 1024, 500
 
 
-@dataclass(frozen=True, slots=True)
-class Exchange:
+class Exchange(NamedTuple):
     """One call as it may be stored: all of it is masked. `excerpt` stands only where the operation failed."""
 
     method: str
@@ -38,8 +38,7 @@ class Exchange:
     excerpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(NamedTuple):
     """What became of an operation. Without an outcome its call was not started, because the caller said so."""
 
     tag: Hashable
@@ -228,7 +227,7 @@ class _Errand:
 
     def exchanges(self, outcome: Outcome | None) -> list[Exchange]:
         failed = outcome is not None and not outcome.succeeded
-        return [replace(done, excerpt=self._excerpt(answer)) if failed else done for done, answer in self.calls]
+        return [done._replace(excerpt=self._excerpt(answer)) if failed else done for done, answer in self.calls]
 
     def _unless_risked(self, failure_class: FailureClass) -> FailureClass:
         return FailureClass.AMBIGUOUS if self.risked else failure_class

@@ -2,8 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from apps.actions.verbs import Step
 from apps.deadletters.failures import GIVEN_UP_AT_ONCE, NO_ATTEMPT_USED, FailureClass
@@ -20,8 +19,7 @@ SOON = dt.timedelta(seconds=1)
 """No retry sooner."""
 
 
-@dataclass(frozen=True)
-class Next:
+class Next(NamedTuple):
     """The step an operation takes now, and the values it writes."""
 
     step: Step

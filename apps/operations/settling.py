@@ -170,12 +170,13 @@ def _next(held: Held, settled: Settled) -> tuple[str, Any]:
 def _note_attempts(ended: list[Ended], written: set[UUID]) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
         for held, settled in ended:
-            operation, stale = held.operation, held.key not in written
+            key, service = str(held.key), str(held.service.key)
+            worker, stale = held.operation.worker, held.key not in written
             for last, exchange in _marked(settled.exchanges):
                 copy.write_row(
                     (
-                        held.key,
-                        held.service.key,
+                        key,
+                        service,
                         exchange.started_at,
                         exchange.duration_ms,
                         exchange.method,
@@ -183,7 +184,7 @@ def _note_attempts(ended: list[Ended], written: set[UUID]) -> None:
                         exchange.status,
                         _class_of(settled) if last else "",
                         exchange.excerpt,
-                        operation.worker,
+                        worker,
                         stale,
                     )
                 )

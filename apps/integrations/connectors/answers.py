@@ -27,6 +27,7 @@ def _not_json(word: str) -> None:
     raise ValueError(word)
 
 
+SUCCEEDED = Outcome()
 STRICT = json.JSONDecoder(parse_constant=_not_json)
 
 
@@ -34,7 +35,7 @@ def by_status(response: requests.Response, repeatable: bool, message: str = "") 
     """Classify an answer by its status alone, as `contracts` §10 has it. `message` is what its body says."""
     failure_class = _class_of(response, repeatable)
     if failure_class is None:
-        return Outcome()
+        return SUCCEEDED
     return Outcome(failure_class, sentence(response, message), retry_after=retry_after(response))
 
 
