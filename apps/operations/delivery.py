@@ -50,7 +50,7 @@ SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
 SUSPECTS_SHARE = 0.25
 """So much of a drain's time is theirs, at its end."""
-FLUSH_ROWS, FLUSH_SECONDS = 250, 0.03
+FLUSH_ROWS, FLUSH_SECONDS = 250, 0.012
 RECONNECT_SECONDS = 20.0
 """So long finished work waits for the database to come back, before its lease lapses."""
 
