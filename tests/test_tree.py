@@ -90,13 +90,14 @@ def is_born_elsewhere(node: ast.AST) -> bool:
 
 def raw_update_of_status(node: ast.AST) -> bool:
     text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-    return bool(re.search(r"UPDATE\b[^;]*\bSET\b[^;]*\bstatus\s*=[^=]*(?:WHERE|FROM|$)", text, re.S))
+    return bool(re.search(r"UPDATE\b[^;]*?\bSET\b(?:(?!\bWHERE\b|\bFROM\b)[^;])*\bstatus\s*=", text, re.S))
 
 
 def test_nobody_writes_a_state_but_the_movers() -> None:
     assert elsewhere(found(writes_status), *BORN) == []
     assert elsewhere(found(updates_status), "apps/actions/running.py") == []
-    assert elsewhere(found(raw_update_of_status), *MOVERS) == []
+    answers = "apps/simulator/ledger.py"  # the status of an HTTP answer, and no noun of ours
+    assert elsewhere(found(raw_update_of_status), *MOVERS, answers) == []
 
 
 def test_rows_are_born_in_the_state_their_model_declares() -> None:

@@ -7,7 +7,7 @@ Django compiles the selection and every expression. What stands here is the fram
 import datetime as dt
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -41,7 +41,12 @@ class Among(Lookup[Any]):
     def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
         """Return the comparison with the array."""
         column, params = self.process_lhs(compiler, connection)
-        return f"{column} = ANY(%s)", (*params, list(self.rhs))
+        return f"{column} = ANY(%s::uuid[])", (*params, array(self.rhs))
+
+
+def array(keys: Iterable[UUID]) -> str:
+    """Return keys as one value, for `%s::uuid[]`: psycopg writes each by itself, which takes five times as long."""
+    return f"{{{','.join([key.hex for key in keys])}}}"
 
 
 class Row(NamedTuple):
@@ -62,7 +67,6 @@ def move(
     limit: int,
     given: Mapping[str, Any] | None = None,
     each: Mapping[UUID, Mapping[str, Any]] | None = None,
-    sets: Mapping[str, Any] | None = None,
     run_id: UUID | None = None,
     actor_name: str = "",
     history: bool = True,
@@ -71,14 +75,12 @@ def move(
 
     Must run inside a transaction. Returns every row looked at, moved or refused. The guard is evaluated on the row
     as it stands once it is locked, so of two that act at once the second is refused. `given` holds for all rows,
-    `each` for one row apiece; `sets` are columns of this call alone. `history` is left out by steps that leave
-    attempts or run records of their own.
+    `each` for one row apiece. `history` is left out by steps that leave attempts or run records of their own.
     """
-    more = dict(sets or {})
     picked, picked_params = _picked(step, rows, limit)
-    types = _types(step, **more) | ({} if each is None else KEYED)
+    types = _types(step) | ({} if each is None else KEYED)
     listed, told = (_listed(types), [_told(types, given or {}, each)]) if types else ("", [])
-    assigned, set_params = _assignments(step, **more)
+    assigned, set_params = _assignments(step)
     items, item_params = _items(step, run_id, actor_name) if history else ("", [])
     found = _execute(
         _moving(step, picked, listed, assigned, each is not None, items),
@@ -173,8 +175,8 @@ class Claim:
 def finish(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any]) -> list[Row]:
     """Do `move`, without history, for rows held under a token, each by values of its own: compiled once for each step."""
     sql, types, before, after = _finishing(step, tuple(sets.items()))
-    keys = list(outcomes)
-    return [Row(*row) for row in _execute(sql, [*before, keys, token, _told(types, {}, outcomes), *after])]
+    told = [*before, array(outcomes), token, _told(types, {}, outcomes), *after]
+    return [Row(*row) for row in _execute(sql, told)]
 
 
 @cache
@@ -183,7 +185,7 @@ def _finishing(step: Move, sets: tuple[tuple[str, Any], ...]) -> tuple[str, dict
     rows = step.model._base_manager.order_by().annotate(refusal=step.refusal()).values_list("pk", "status", "refusal")
     selected, before = rows.query.get_compiler(connection=connection).as_sql()
     table = _quoted(step.model._meta.db_table)
-    picked = f"{selected} WHERE id = ANY(%s) AND token = %s ORDER BY id FOR NO KEY UPDATE OF {table}"
+    picked = f"{selected} WHERE id = ANY(%s::uuid[]) AND token = %s ORDER BY id FOR NO KEY UPDATE OF {table}"
     types = _types(step, **dict(sets)) | KEYED
     assigned, after = _assignments(step, **dict(sets))
     return _moving(step, picked, _listed(types), assigned, True), types, list(before), after
@@ -299,7 +301,7 @@ def _told(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID
         return _json([{name: _plain(given.get(name)) for name in types}])
     names = [name for name in types if name not in KEYED]
     listed = ((key, {**given, **values} if given else values) for key, values in each.items())
-    return _json([{"id": str(key)} | {name: _plain(values.get(name)) for name in names} for key, values in listed])
+    return _json([{"id": key.hex} | {name: _plain(values.get(name)) for name in names} for key, values in listed])
 
 
 def _plain(value: Any) -> Any:

@@ -22,7 +22,7 @@ WORDS_AT_MOST = 2000
 """So many characters of the error, and of the payload, are kept for searches."""
 
 ANY_OPEN = """
-SELECT EXISTS (SELECT FROM deadletters_deadletter WHERE source_kind = %s AND source_id = ANY(%s) AND status = ANY(%s))
+SELECT EXISTS (SELECT FROM deadletters_deadletter WHERE source_kind = %s AND source_id = ANY(%s::uuid[]) AND status = ANY(%s))
 """
 
 
@@ -46,7 +46,7 @@ def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
 def settled(moved: Moved) -> None:
     """The sources succeeded: their dead letters are resolved. Most had none, and a look costs a tenth of a move."""
     with connection.cursor() as cursor:
-        cursor.execute(ANY_OPEN, [kind_of(moved.move.model), list(moved.ids), [*DeadLetter.OPEN]])
+        cursor.execute(ANY_OPEN, [kind_of(moved.move.model), statements.array(moved.ids), [*DeadLetter.OPEN]])
         [(some,)] = cursor.fetchall()
     if some:
         _follow(DeadLetter.settle, _letters(moved).filter(status__in=DeadLetter.OPEN), moved)

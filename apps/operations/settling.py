@@ -170,7 +170,7 @@ def _next(held: Held, settled: Settled) -> tuple[str, Any]:
 def _note_attempts(ended: list[Ended], written: set[UUID]) -> None:
     with connection.wrap_database_errors, connection.cursor() as cursor, cursor.copy(COPY_ATTEMPTS) as copy:
         for held, settled in ended:
-            key, service = str(held.key), str(held.service.key)
+            key, service = held.key.hex, held.service.key.hex
             worker, stale = held.operation.worker, held.key not in written
             for last, exchange in _marked(settled.exchanges):
                 copy.write_row(
