@@ -19,13 +19,15 @@ PAGES = {
 }
 """Each first word of a path that is answered without /api, and the page that shows the same. Of health, one path alone:
 the others are open, and answered without a look at the database."""
+FOR_PROGRAMS = ("/api/", "/webhook/")
+"""What stands under these is asked for by programs alone."""
 RUNBOOK_1 = ("/status", "/dashboard", "/alerts", "/circuit-breakers", "/dlq")
 """Clients of these paths read `error` in a refusal; the others read `detail` (contracts 1.1)."""
 
 
 def for_programs(request: HttpRequest) -> bool:
     """Say whether an answer of the API is due: under /api/ and at webhook doors, or at one of its paths where a program asks."""
-    if request.path.startswith(("/api/", "/webhook/")):
+    if request.path.startswith(FOR_PROGRAMS):
         return True
     return _word(request) in PAGES and not _would_rather_read(request)
 

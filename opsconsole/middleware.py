@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from apps.actions.meters import WEB, Count, Spans
 from opsconsole import admittance
-from opsconsole.aliases import for_programs
+from opsconsole.aliases import FOR_PROGRAMS, for_programs
 from opsconsole.api import problem
 from opsconsole.outages import RETRY_SECONDS, sentence
 
@@ -73,7 +73,7 @@ class ForPeople(MiddlewareMixin):
     """Passes by what programs post: they show a key, and have no session, no name and no messages of theirs."""
 
     def __call__(self, request: HttpRequest) -> Any:  # noqa: D102 # Django's own
-        program = request.method == "POST" and request.path.startswith(("/api/", "/webhook/"))
+        program = request.method == "POST" and request.path.startswith(FOR_PROGRAMS)
         return self.get_response(request) if program else super().__call__(request)
 
 
