@@ -48,9 +48,7 @@ def this_worker() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim_of(
-    step: Step, rows: QuerySet[Held], columns: Sequence[str] = (), lease: dt.timedelta = LEASE
-) -> statements.Claim:
+def claim_of(step: Step, rows: QuerySet[Held], columns: Sequence[str] = ()) -> statements.Claim:
     """Return the claim of this worker to rows of an ordered queryset, for `take`: all that it takes at once are under one new token.
 
     `columns` are what the rows are read with, where not all of them are needed.
@@ -62,7 +60,7 @@ def claim_of(
         # Drawn once per statement, not per row: a subquery that refers to no row runs once.
         token=RawSQL("(SELECT nextval('actions_token'))", ()),
         worker=this_worker(),
-        lease_until=Now() + lease,
+        lease_until=Now() + LEASE,
     )
 
 
@@ -112,10 +110,8 @@ def finish(step: Step, outcomes: Mapping[UUID, Mapping[str, Any]], token: int) -
     if not outcomes:
         return []
     with transaction.atomic(savepoint=False):
-        looked_at = statements.finish(step, outcomes, token, RELEASED)
-        written = [row.id for row in looked_at if row.refusal is None]
-        statements.follow(step, written, {}, this_worker(), None)
-    return written
+        looked_at = statements.finish(step, outcomes, token, RELEASED, this_worker())
+    return [row.id for row in looked_at if row.refusal is None]
 
 
 def rescue(step: Step, rows: QuerySet[Held], limit: int = 1000, **given: Any) -> list[UUID]:

@@ -86,9 +86,7 @@ def move(
         _moving(step, picked, listed, assigned, each is not None, items),
         [*picked_params, *told, *set_params, *item_params],
     )
-    looked_at = [Row(*row) for row in found]
-    follow(step, [row.id for row in looked_at if row.refusal is None], given or {}, actor_name, run_id)
-    return looked_at
+    return _followed(step, found, given or {}, actor_name, run_id)
 
 
 def move_filled(verb: FormVerb, rows: QuerySet[Any], *, limit: int, given: Mapping[str, Any], **how: Any) -> list[Row]:
@@ -172,11 +170,13 @@ class Claim:
         return list(self.model._base_manager.raw(self.sql, params))
 
 
-def finish(step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any]) -> list[Row]:
+def finish(
+    step: Move, outcomes: Mapping[UUID, Mapping[str, Any]], token: int, sets: Mapping[str, Any], actor_name: str
+) -> list[Row]:
     """Do `move`, without history, for rows held under a token, each by values of its own: compiled once for each step."""
     sql, types, before, after = _finishing(step, tuple(sets.items()))
     told = [*before, array(outcomes), token, _told(types, {}, outcomes), *after]
-    return [Row(*row) for row in _execute(sql, told)]
+    return _followed(step, _execute(sql, told), {}, actor_name, None)
 
 
 @cache
@@ -218,6 +218,15 @@ def _instance(model: type[models.Model], values: dict[str, Any], read: Sequence[
     instance._state = ModelState()
     instance._state.adding, instance._state.db = False, connection.alias
     return instance
+
+
+def _followed(
+    step: Move, found: Sequence[tuple[Any, ...]], given: Mapping[str, Any], actor_name: str, run_id: UUID | None
+) -> list[Row]:
+    """Follow with the rows that moved; return all that were looked at."""
+    looked_at = [Row(*row) for row in found]
+    follow(step, [row.id for row in looked_at if row.refusal is None], given, actor_name, run_id)
+    return looked_at
 
 
 def follow(step: Move, ids: Sequence[UUID], given: Mapping[str, Any], actor_name: str, run_id: UUID | None) -> None:
