@@ -3,36 +3,14 @@
 Django's `bulk_create` writes every value of every row into the statement, which takes ten times as long to make as to run.
 """
 
-import datetime as dt
-import json
 from collections.abc import Sequence
-from functools import cache
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any
 
 from django.db import connection, models
-from django.db.models.base import ModelState
 from django.db.models.expressions import DatabaseDefault
 
-Column = models.Field[Any, Any]
-Row = TypeVar("Row", bound=models.Model)
-
-
-def new(model: type[Row]) -> Row:
-    """Return a new row with its defaults, as the constructor does, which reads each field's anew and takes ten times as long."""
-    values, made = _defaults(model)
-    row = model.__new__(model)
-    vars(row).update(values, _state=ModelState())
-    for field in made:
-        setattr(row, field.attname, field.get_default())
-    return row
-
-
-@cache
-def _defaults(model: type[models.Model]) -> tuple[dict[str, Any], list[Column]]:
-    """Return the values of a new row, and the fields that make a value for each row."""
-    values = {name: value for name, value in vars(model()).items() if name != "_state"}
-    return values, [field for field in model._meta.concrete_fields if callable(field.default)]
+from apps.actions import recordsets
+from apps.actions.instances import Column, stored
 
 
 def insert(rows: Sequence[models.Model]) -> None:
@@ -40,12 +18,11 @@ def insert(rows: Sequence[models.Model]) -> None:
     differing, same = _parted(rows)
     columns = [str(field.column) for field in differing]
     items = zip(*differing.values(), strict=True)
-    text = json.dumps([dict(zip(columns, item, strict=True)) for item in items], default=_plain)
+    text = recordsets.text([dict(zip(columns, item, strict=True)) for item in items])
     values = [field.get_db_prep_save(value, connection) for field, value in same.items()]
     with connection.cursor() as cursor:
         cursor.execute(_statement(rows[0], list(differing), list(same)), [*values, text])
-    for row in rows:
-        row._state.adding, row._state.db = False, connection.alias
+    stored(rows)
 
 
 def _parted(rows: Sequence[models.Model]) -> tuple[dict[Column, list[Any]], dict[Column, Any]]:
@@ -67,15 +44,9 @@ def _statement(row: models.Model, differing: Sequence[Column], same: Sequence[Co
     names = [quote(str(field.column)) for field in differing]
     columns = ", ".join([*names, *(quote(str(field.column)) for field in same)])
     values = ", ".join([*names, *(f"%s::{field.db_type(connection)}" for field in same)])
-    kinds = ", ".join(f"{quote(str(field.column))} {_type(field)}" for field in differing)
-    return f"INSERT INTO {quote(row._meta.db_table)} ({columns}) SELECT {values} FROM json_to_recordset(%s::json) AS told({kinds})"  # noqa: S608 # names of ours
+    told = recordsets.table("told", {str(field.column): _type(field) for field in differing})
+    return f"INSERT INTO {quote(row._meta.db_table)} ({columns}) SELECT {values} FROM {told}"  # noqa: S608 # names of ours
 
 
 def _type(field: Column) -> str:
     return str(field.rel_db_type(connection) if field.is_relation else field.db_type(connection))
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, UUID | dt.datetime):
-        return str(value)
-    raise TypeError(f"{type(value).__name__} has no place in a row's JSON.")

@@ -4,26 +4,19 @@ Django compiles the selection and every expression. What stands here is the fram
 `update()` can neither lock in key order, nor say which rows it refused, nor write the history beside it.
 """
 
-import datetime as dt
-import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, models
 from django.db.models import Expression, Field, Lookup, QuerySet
-from django.db.models.base import ModelState
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
+from apps.actions import instances, recordsets
 from apps.actions.verbs import FormVerb, Given, Lead, Move, Moved, kind_of
-
-_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-"""NUL as JSON writes it, and not a backslash before the letters u0000."""
 
 Params = list[Any]
 Sql = tuple[str, Params]
@@ -151,11 +144,11 @@ class Claim:
     """
 
     def __init__(self, step: Move, rows: QuerySet[Any], columns: Sequence[str] = (), **sets: Any) -> None:
-        self.model, self.columns = step.model, columns
+        self.model, self.columns = step.model, [_column(step.model, name) for name in columns]
         table = _quoted(step.model._meta.db_table)
         picked, self.picked_params = _locked(rows.annotate(refusal=step.refusal()), "pk", "refusal", skip=True)
         assigned, self.set_params = _assignments(step, **sets)
-        read = ", ".join(f"{table}.{_quoted(str(_column(step.model, name).column))}" for name in columns)
+        read = ", ".join(f"{table}.{_quoted(str(field.column))}" for field in self.columns)
         self.sql = (
             f"WITH picked(id, refusal) AS MATERIALIZED ({picked} LIMIT %s)"  # noqa: S608 # names from models only
             f" UPDATE {table} SET {assigned} FROM picked WHERE {table}.id = picked.id AND picked.refusal IS NULL"
@@ -166,7 +159,7 @@ class Claim:
         """Take so many rows at most, and return them."""
         params = [*self.picked_params, limit, *self.set_params]
         if self.columns:
-            return _instances(self.model, self.columns, _execute(self.sql, params))
+            return instances.read(self.model, self.columns, _execute(self.sql, params))
         return list(self.model._base_manager.raw(self.sql, params))
 
 
@@ -200,24 +193,6 @@ def _moving(step: Move, picked: str, listed: str, assigned: str, each: bool, ite
         f" WHERE {table}.id = picked.id AND picked.refusal IS NULL{' AND given.id = picked.id' if each else ''}"
         f" RETURNING {table}.id){items} SELECT id, status, refusal FROM picked ORDER BY id"
     )
-
-
-def _instances(model: type[models.Model], columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> list[Any]:
-    """Return rows as instances whose other fields are deferred: what `from_db` makes, at a quarter of its time."""
-    fields = [_column(model, name) for name in columns]
-    names = [field.attname for field in fields]
-    read = [(field.attname, field.from_db_value) for field in fields if hasattr(field, "from_db_value")]
-    return [_instance(model, dict(zip(names, row, strict=True)), read) for row in rows]
-
-
-def _instance(model: type[models.Model], values: dict[str, Any], read: Sequence[tuple[str, Any]]) -> Any:
-    for name, from_db_value in read:
-        values[name] = from_db_value(values[name], None, connection)
-    instance = model.__new__(model)
-    instance.__dict__.update(values)
-    instance._state = ModelState()
-    instance._state.adding, instance._state.db = False, connection.alias
-    return instance
 
 
 def _followed(
@@ -299,43 +274,19 @@ def _types(step: Move, **more: Any) -> dict[str, str]:
 
 
 def _listed(types: Mapping[str, str]) -> str:
-    """Return the list `given` as a CTE: it travels as one JSON text and is cast on arrival."""
-    columns = ", ".join(f"{_quoted(name)} {kind}" for name, kind in types.items())
-    return f", given AS (SELECT * FROM json_to_recordset(%s::json) AS list({columns}))"  # noqa: S608 # names from models only
+    """Return the list `given` as a CTE."""
+    return f", given AS (SELECT * FROM {recordsets.table('list', types)})"  # noqa: S608 # names from models only
 
 
 def _told(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None) -> str:
     """Return that list as JSON: of what holds for all rows, or a line for each."""
     if each is None:
-        return _json([{name: _plain(given.get(name)) for name in types}])
+        return recordsets.mended_text([{name: given.get(name) for name in types}])
     names = [name for name in types if name not in KEYED]
     listed = ((key, {**given, **values} if given else values) for key, values in each.items())
-    return _json([{"id": key.hex} | {name: _plain(values.get(name)) for name in names} for key, values in listed])
-
-
-def _plain(value: Any) -> Any:
-    """Return a value as it stands in JSON, exactly: Django's encoder would cut times to milliseconds."""
-    if type(value) is str:
-        return value
-    if isinstance(value, models.Model):
-        value = value.pk
-    if isinstance(value, dt.timedelta):
-        return f"{value.total_seconds()} seconds"
-    return value.isoformat() if isinstance(value, dt.datetime) else value
-
-
-def _json(value: Any) -> str:
-    """Return JSON as PostgreSQL takes it.
-
-    What a far end said may hold what no column takes (NUL, half a surrogate pair): one such answer must not keep a
-    whole batch from being written, so those characters are replaced.
-    """
-    text = json.dumps(value, cls=DjangoJSONEncoder, ensure_ascii=False)
-    if "\\u0000" in text:
-        text = _NUL.sub("\\1\ufffd", text)
-    if "NaN" in text or "Infinity" in text:  # Python reads and writes them, jsonb does not take them
-        text = json.dumps(json.loads(text, parse_constant=str), ensure_ascii=False)
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return recordsets.mended_text(
+        [{"id": key.hex} | {name: values.get(name) for name in names} for key, values in listed]
+    )
 
 
 def _column(model: type[models.Model], name: str) -> "Field[Any, Any]":

@@ -14,6 +14,7 @@ from django.db import connection, models, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
+from apps.actions import recordsets
 from apps.actions.running import step
 from apps.integrations.arrivals import Arrival, fingerprint
 from apps.integrations.keys import STILL_SEALED, Seal
@@ -200,7 +201,7 @@ def _stored(source: str, arrivals: Mapping[UUID, Arrival], came: Came, seal: Sea
     """Store events; say whether all are there now and new."""
     if seal:
         return False
-    told = json.dumps([_told(key, arrival) for key, arrival in arrivals.items()])
+    told = recordsets.text([_told(key, arrival) for key, arrival in arrivals.items()])
     largest = max(len(arrival.body) for arrival in arrivals.values())
     with connection.cursor() as cursor:
         cursor.execute(_store(), [*_how(came), told, source, largest])
@@ -214,7 +215,7 @@ def _told(key: UUID, arrival: Arrival) -> dict[str, Any]:
         "event_id": arrival.event_id or str(key),
         "event_type": arrival.event_type,
         "subject": arrival.subject,
-        "occurred_at": arrival.occurred_at.isoformat() if arrival.occurred_at else None,
+        "occurred_at": arrival.occurred_at,
         "body": arrival.body.decode(),
         "data": arrival.data,
         "trace_id": arrival.trace.id,

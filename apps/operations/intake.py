@@ -11,7 +11,8 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from apps.actions.inserting import insert, new
+from apps.actions.inserting import insert
+from apps.actions.instances import new
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.deadletters.failures import FailureClass

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.db import DataError, transaction
 
-from apps.actions.inserting import insert, new
+from apps.actions.inserting import insert
+from apps.actions.instances import new
 from apps.operations.models import PendingOperation
 from tests.cast import Company
 
