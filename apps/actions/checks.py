@@ -27,6 +27,9 @@ def _errors(model: type[Acted], move: Move) -> Iterator[CheckMessage]:
             yield Error(f"{move!r} sets {column!r}, which is no column that a move may set.", id="actions.E002")
     if move.then and not _imports(move.then):
         yield Error(f"{move!r} names then={move.then!r}, which cannot be imported.", id="actions.E003")
+    for path, _words in move.unless:
+        if isinstance(path, str) and not _imports(path):
+            yield Error(f"{move!r} names unless={path!r}, which cannot be imported.", id="actions.E013")
     if isinstance(move, FormVerb) and move.fills and not _imports(move.fills):
         yield Error(f"{move!r} names fills={move.fills!r}, which cannot be imported.", id="actions.E011")
     if isinstance(move, Verb):

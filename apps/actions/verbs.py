@@ -14,6 +14,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Case, Expression, Field, IntegerField, Q, QuerySet, Value, When
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils.functional import Promise
+from django.utils.module_loading import import_string
 from django.utils.text import get_text_list, slugify
 from django.utils.translation import gettext as _
 from django.utils.translation import override
@@ -21,7 +22,7 @@ from django.utils.translation import override
 from apps.actions.actors import Actor
 
 Words = str | Promise
-Unless = Sequence[tuple[Q, Words]]
+Unless = Sequence[tuple[Q | str, Words]]
 
 ASKS = ("note", "reason", "until", "owner", "tenant")
 """The words a verb may ask for. See `Verb`."""
@@ -85,7 +86,8 @@ class Given(Expression):
 class Move:
     """What verbs and steps have in common: from which states, to which, and what is written.
 
-    `target` None leaves the state as it is. `unless` pairs a condition with the sentence that refuses the row.
+    `target` None leaves the state as it is. `unless` pairs a condition with the sentence that refuses the row; where the
+    condition speaks of rows of an app above, it is the dotted path of a function that returns it.
     `sets` maps columns to values, expressions or `Given`. `then` is the dotted path of one function that gets
     the `Moved` rows inside the same transaction.
     """
@@ -119,7 +121,7 @@ class Move:
     def refusal(self) -> Case:
         """Return the expression that is null where the row may move, else the number of the refusal."""
         whens = [When(~Q(status__in=self.sources), then=Value(WRONG_STATE))] if self.sources else []
-        whens += [When(condition, then=Value(number)) for number, (condition, _words) in enumerate(self.unless, 1)]
+        whens += [When(_condition(told), then=Value(number)) for number, (told, _words) in enumerate(self.unless, 1)]
         return Case(*whens, default=Value(None), output_field=IntegerField())
 
     def why_not(self, refusal: int, status: str) -> str:
@@ -131,6 +133,11 @@ class Move:
             "verb": str(self.label).lower(),
             "sources": get_text_list([state_label(self.model, source) for source in self.sources]),
         }
+
+
+def _condition(told: Q | str) -> Q:
+    condition: Q = import_string(told)() if isinstance(told, str) else told
+    return condition
 
 
 class Verb(Move):

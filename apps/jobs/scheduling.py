@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
@@ -145,26 +145,24 @@ def asked_for(moved: Moved) -> None:
 
 
 def synced(moved: Moved) -> None:
-    """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36).
-
-    Raises `Refused` where no run would come of it.
-    """
-    asked: list[JobRun] = []
-    for job in Job.objects.filter(slug__in=pulling(), status=Job.Status.ACTIVE):
-        kind = kinds()[job.slug]
-        if kind.per_tenant:
-            tenants = meant_for(kind).filter(pk__in=moved.ids).values_list("pk", flat=True)
-            asked += ask(job, tenants, moved.actor_name, {})
-    if not asked:
-        raise Refused(_nothing_to_sync(moved.ids))
+    """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36)."""
+    read = {kind.slug: kind for kind in _reading_for_tenants()}
+    for job in Job.objects.filter(slug__in=read, status=Job.Status.ACTIVE):
+        tenants = meant_for(read[job.slug]).filter(pk__in=moved.ids).values_list("pk", flat=True)
+        ask(job, tenants, moved.actor_name, {})
 
 
-def _nothing_to_sync(tenants: Sequence[UUID]) -> str:
-    some = Tenant.objects.filter(pk__in=tenants).values_list("slug", flat=True)[:5]
-    return _(
-        "Nothing would be read for %(tenants)s: there is no sync that is active, of a job that is active. "
-        "Make one under Syncs, or resume the sync or its job."
-    ) % {"tenants": ", ".join(some)}
+def unread() -> Q:
+    """Return the condition of the tenants for which `synced` would queue nothing."""
+    read = Q(pk__in=[])
+    for kind in _reading_for_tenants():
+        active = Exists(Job.objects.filter(slug=kind.slug, status=Job.Status.ACTIVE))
+        read |= Q(active) & Q(pk__in=meant_for(kind).values("pk"))
+    return ~read
+
+
+def _reading_for_tenants() -> list[JobKind]:
+    return [kind for slug in pulling() if (kind := kinds()[slug]).per_tenant]
 
 
 def ask(job: Job, tenants: Iterable[UUID | None], who: str, given: Mapping[str, Any]) -> list[JobRun]:

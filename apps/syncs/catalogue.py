@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from apps.integrations.connectors import CONNECTORS
 from apps.integrations.connectors.shape import Reading
 from apps.integrations.models import Service
@@ -21,10 +23,10 @@ def per_tenant(job: Job) -> bool:
     return kind is not None and kind.per_tenant
 
 
-def tenants_of_erp() -> list[UUID]:
+def tenants_of_erp() -> QuerySet[Sync, UUID | None]:
     """Return the tenants whose ERP is read: those with a sync that is not paused."""
     active = Sync.objects.filter(job__slug="erp-sync", status=Sync.Status.ACTIVE, tenant__isnull=False)
-    return [key for key in active.values_list("tenant", flat=True) if key]
+    return active.values_list("tenant", flat=True)
 
 
 def readings_of(service: Service) -> Mapping[str, Reading]:

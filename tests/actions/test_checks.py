@@ -36,6 +36,7 @@ def test_a_sound_declaration_is_found_sound() -> None:
         (verb(sets={"status": "running"}), "actions.E002"),
         (verb(then="apps.actions.nowhere"), "actions.E003"),
         (verb(then="apps.actions.running.IN_REQUEST"), "actions.E003"),
+        (verb(unless=[("apps.actions.nowhere", "not there")]), "actions.E013"),
         (verb(asks=["colour"]), "actions.E004"),
         (verb(help=""), "actions.E005"),
         (verb(paced=True), "actions.E006"),

@@ -212,16 +212,63 @@ def test_one_sync_is_run_by_name_on_the_command_line(erp: Service, capsys: pytes
     assert "1 succeeded" in capsys.readouterr().out
 
 
-def test_a_paused_tenant_gets_no_run(erp: Service) -> None:
-    [sync] = made(erp, "acme")
-    run(Sync.pause, Selection.ticked(Sync, [sync.pk]), ROOT, given={"reason": "moving"})
-    with pytest.raises(Refused, match=r"Nothing would be read for acme: .* Make one under Syncs, or resume"):
-        run(Tenant.sync, Selection.ticked(Tenant, [acme.pk for acme in [sync.tenant] if acme]), ROOT)
+UNREAD = "is without an active sync of an active job, so nothing would be read; make one under Syncs"
+
+
+def ticked(*slugs: str) -> list[str]:
+    keys = dict(Tenant.objects.values_list("slug", "pk"))
+    return [str(keys[slug]) for slug in slugs]
+
+
+def queued() -> set[str]:
+    """The tenants for which a run was queued."""
+    return {run.tenant.slug for run in JobRun.objects.select_related("tenant") if run.tenant}
+
+
+@pytest.fixture
+def some(erp: Service) -> None:
+    """Of four tenants only two are read: one has no sync, the sync of another is paused."""
+    made(erp, "acme", "globex", "initech")
+    Tenant.objects.create(slug="newcomer", name="Newcomer")
+    paused = Sync.objects.get(tenant__slug="initech")
+    run(Sync.pause, Selection.ticked(Sync, [paused.pk]), ROOT, given={"reason": "moving"})
+
+
+@pytest.mark.usefixtures("some")
+@pytest.mark.parametrize("slug", ["newcomer", "initech"])
+def test_a_tenant_for_which_nothing_would_be_read_is_refused(slug: str) -> None:
+    with pytest.raises(Refused, match=rf"^{slug} {UNREAD}, or resume the sync or its job\.$"):
+        run(Tenant.sync, Selection.ticked(Tenant, ticked(slug)), ROOT)
     assert not JobRun.objects.exists()
 
 
-def test_a_tenant_without_a_sync_is_told_why_it_gets_no_run(db: None) -> None:
-    tenant = Tenant.objects.create(slug="newcomer", name="Newcomer")
-    answer = Api(key_of("root", "Supervisor")).send(f"/api/tenants/{tenant.pk}/sync", {})
-    assert (answer.status_code, "newcomer" in answer.json()["detail"]) == (409, True)
-    assert not JobRun.objects.exists()
+@pytest.mark.usefixtures("some")
+def test_no_tenant_is_read_while_the_job_is_paused() -> None:
+    job = Job.objects.get(slug="erp-sync")
+    run(Job.pause, Selection.ticked(Job, [job.pk]), ROOT, given={"reason": "the ERP moves"})
+    record = run(Tenant.sync, Selection.ticked(Tenant, ticked("acme", "globex")), ROOT)
+    assert (record.moved, record.refused, queued()) == (0, 2, set())
+
+
+@pytest.mark.usefixtures("some")
+def test_of_several_tenants_those_without_a_sync_are_foreseen_and_refused_and_the_others_read(page: Client) -> None:
+    keys = ticked("acme", "globex", "initech", "newcomer")
+    shown = page.get("/admin/jobs/tenant/verbs/sync/", {"id": keys})
+    told = shown.context["preview"]
+    assert (told.moving, [count for _words, count in told.refused]) == (2, [2])
+    assert "make one under Syncs" in words(shown)
+    page.post("/admin/jobs/tenant/", {"action": ["sync"], "index": "0", "_selected_action": keys})
+    record = ActionRun.objects.get(verb="sync")
+    assert (record.moved, record.refused, queued()) == (2, 2, {"acme", "globex"})
+    assert sorted(row["why"].partition(" ")[0] for row in record.refused_rows) == ["initech", "newcomer"]
+
+
+@pytest.mark.usefixtures("some")
+def test_the_api_and_the_command_say_the_same_of_tenants_without_a_sync(capsys: pytest.CaptureFixture[str]) -> None:
+    answer = Api(key_of("mender", "Operator")).send(f"/api/tenants/{ticked('newcomer')[0]}/sync", {})
+    assert (answer.status_code, UNREAD in answer.json()["detail"]) == (409, True)
+    call_command("ops", "sync", "tenants", "--all", "--dry-run")
+    assert "2 refused: without an active sync" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="1"):
+        call_command("ops", "sync", "tenants", "--all")
+    assert queued() == {"acme", "globex"}

@@ -36,6 +36,15 @@ class Tenant(Pausable):
     sync = Verb(
         _("Sync now"),
         sources=[Status.ACTIVE],
+        unless=[
+            (
+                "apps.jobs.scheduling.unread",
+                _(
+                    "without an active sync of an active job, so nothing would be read; make one under Syncs, or resume the "
+                    "sync or its job"
+                ),
+            )
+        ],
         then="apps.jobs.scheduling.synced",
         help=_("Read its data now, off schedule: a run of each job that reads for tenants (runbook 3, section 6)."),
     )
