@@ -18,6 +18,7 @@ from django.utils.translation import override
 
 from apps.actions import leases
 from apps.actions.models import ActionItem, ActionRun
+from apps.actions.pairs import Pair
 from apps.actions.running import (
     BATCH,
     BUSY,
@@ -164,14 +165,13 @@ def _begin(run: ActionRun) -> None:
 
 
 def _release_all(run: ActionRun, ends: float) -> None:
-    while True:
-        if retrying(lambda: release(run, BATCH)):
-            _released(run)
-            return
-        if time.monotonic() >= ends:
-            break
-        leases.renew(ActionRun, [run.token or 0])
-    advance_to(run, ActionRun.wait, pause=dt.timedelta())
+    with Pair(run) as pair:
+        while not retrying(lambda: pair.release(BATCH)):
+            if time.monotonic() >= ends:
+                advance_to(run, ActionRun.wait, pause=dt.timedelta())
+                return
+            leases.renew(ActionRun, [run.token or 0])
+    _released(run)
 
 
 def _released(run: ActionRun) -> None:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, TypeVar
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -311,26 +312,43 @@ def release(record: ActionRun, limit: int, moving: int | None = None) -> bool:
     Looks at no more than `limit` rows, and stops where `moving` rows may move, however many are refused on the way.
     Raises `Lost` where the run is no longer ours: paused, cancelled, or taken by another worker.
     """
-    verb = verb_of(record)
-    rows = Selection.from_record(verb.model, record.selection).rows()
-    if record.walked_to is not None:
-        rows = rows.filter(pk__gt=record.walked_to)
-    last = None if moving is None else _nth_legal(verb, rows, moving)
+    rows = rows_behind(record, record.walked_to)
+    last = None if moving is None else _nth_legal(verb_of(record), rows, moving)
     if last is not None:
         rows = rows.filter(pk__lte=last)
-    who: dict[str, Any] = {"run_id": record.pk, "actor_name": record.actor_name}
     with transaction.atomic(), override(record.language):
-        looked_at = statements.move_any(verb, rows, limit=limit, given=record.given, **who)
-        progress = _progress(record, verb, looked_at)
-    for name, value in progress.items():  # only now: a batch that was rolled back is looked at again
-        setattr(record, name, value)
+        looked_at = move_on(record, rows, limit)
+        progress = keep_progress(record, looked_at)
+    take_over(record, progress)
     return last is None and len(looked_at) < limit
 
 
-def _nth_legal(verb: Verb, rows: QuerySet[Any], count: int) -> UUID | None:
-    legal = rows.annotate(refusal=verb.refusal()).filter(refusal=None).order_by("pk").values_list("pk", flat=True)
-    key: UUID | None = legal[count - 1 : count].first() if count > 0 else None
+def rows_behind(record: ActionRun, key: UUID | None) -> QuerySet[Any]:
+    """Return the rows of a run's selection behind a key; all of them where there is none yet."""
+    rows: QuerySet[Any] = Selection.from_record(model_of(record.kind), record.selection).rows()
+    return rows if key is None else rows.filter(pk__gt=key)
+
+
+def move_on(record: ActionRun, rows: QuerySet[Any], limit: int) -> list[statements.Row]:
+    """Move rows of a run, and return all that were looked at; `keep_progress` writes how far it is, in the same transaction."""
+    who: dict[str, Any] = {"run_id": record.pk, "actor_name": record.actor_name}
+    return statements.move_any(verb_of(record), rows, limit=limit, given=record.given, **who)
+
+
+def take_over(record: ActionRun, progress: Mapping[str, Any]) -> None:
+    """Note what was written of a run, once it is committed: a batch that was rolled back is looked at again."""
+    for name, value in progress.items():
+        setattr(record, name, value)
+
+
+def nth(rows: QuerySet[Any], count: int) -> UUID | None:
+    """Return the key of the nth row in key order; None where there are fewer."""
+    key: UUID | None = rows.order_by("pk").values_list("pk", flat=True)[count - 1 : count].first()
     return key
+
+
+def _nth_legal(verb: Verb, rows: QuerySet[Any], count: int) -> UUID | None:
+    return nth(rows.annotate(refusal=verb.refusal()).filter(refusal=None), count) if count > 0 else None
 
 
 class Lost(Exception):
@@ -360,6 +378,7 @@ def is_watched(record: ActionRun) -> bool:
         return False
 
 
+@cache
 def model_of(kind: str) -> type[Acted]:
     """Return the noun known by a kind; `NotFound` where there is none."""
     for model in nouns():
@@ -499,8 +518,9 @@ def _refusal(record: ActionRun) -> Refused:
     return Refused(refused["why"], code="wrong_state", id=refused["id"])
 
 
-def _progress(record: ActionRun, verb: Verb, looked_at: list[statements.Row]) -> dict[str, Any]:
+def keep_progress(record: ActionRun, looked_at: list[statements.Row]) -> dict[str, Any]:
     """Write how far the run is, and return it; raise `Lost` where the run is in other hands by now."""
+    verb = verb_of(record)
     refused = [row for row in looked_at if row.refusal is not None]
     counts = Counter(record.refusals)
     counts.update(_why(verb, row) for row in refused)
@@ -520,6 +540,8 @@ def _progress(record: ActionRun, verb: Verb, looked_at: list[statements.Row]) ->
 
 def _listed(verb: Verb, refused: list[statements.Row]) -> list[dict[str, str]]:
     """Return the refused rows by id with their full sentence: what it is, what was needed, who was there before."""
+    if not refused:
+        return []
     named = verb.model._default_manager.in_bulk([row.id for row in refused])
     last = _last_acts(verb.model, [row.id for row in refused])
     return [

@@ -4,6 +4,7 @@ from django.db.models.functions import Now
 from apps.actions import leases, pacing, running, statements
 from apps.actions.actors import Actor
 from apps.actions.models import ActionRun
+from apps.actions.pairs import Pair
 from apps.actions.running import run
 from apps.actions.selections import Selection
 from apps.actions.verbs import Refused, Verb
@@ -63,7 +64,7 @@ def test_a_run_whose_worker_fell_silent_goes_on_where_it_stood(
 
 
 def test_a_run_that_fells_its_workers_is_stopped(waiting: ActionRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "release", _fails)
+    monkeypatch.setattr(Pair, "release", _fails)
     for _crash in range(pacing.CRASHES):
         with pytest.raises(RuntimeError):
             pacing.take_turn()
@@ -153,7 +154,7 @@ def test_a_run_whose_filter_lost_its_meaning_is_stopped_with_the_reason(waiting:
 
 
 def test_a_run_over_rows_that_stay_locked_waits_for_them(waiting: ActionRun, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pacing, "release", _busy)
+    monkeypatch.setattr(Pair, "release", _busy)
     pacing.take_turn()
     waiting.refresh_from_db()
     assert (waiting.status, pacing.waiting().exists()) == ("queued", False)
