@@ -12,7 +12,7 @@ run: .venv/run.stamp
 # On every core up to four, each with a database of its own; browser and chaos last. ARGS="-n 0 tests/jobs": some of it, in one process.
 test: .venv/dev.stamp
 	@SECRET_KEY=compile $(BIN)/python manage.py compile_catalogues
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
 # Kills, crashes and outages in full: about half an hour. Prints the table of docs/measured.md.
 chaos: .venv/dev.stamp

@@ -20,7 +20,7 @@ from apps.operations.models import PendingOperation
 from opsconsole import vitals
 from tests.cast import FOUND, REFUSED, ROOT, UNANSWERED, Company, failing, take
 
-pytest_plugins = ["tests.api", "tests.shipped", "tests.simulator_process", "tests.chaos.score"]
+pytest_plugins = ["tests.api", "tests.shipped", "tests.simulator_process", "tests.chaos.score", "tests.together"]
 
 
 @pytest.fixture(autouse=True)

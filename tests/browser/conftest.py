@@ -104,11 +104,17 @@ def keep(page: Page, name: str, *, whole: bool = True) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what stands in this folder, and put it last."""
+    """Mark what stands in this folder, and put it last: first the long walks through the demo, so that none is waited for."""
     for item in items:
         if "browser" in item.path.parts:
             item.add_marker(pytest.mark.browser)
-    items.sort(key=lambda item: "browser" in item.keywords)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if "browser" not in item.keywords:
+        return 0
+    return 1 if "demo" in getattr(item, "fixturenames", ()) else 2
 
 
 @pytest.fixture(scope="session")

@@ -22,9 +22,6 @@ REFUSED = {"success": False, "message": [], "data": {"owner_id": [REFUSAL]}}
 PERSONS, MORE, BEHIND = 18, 6, 40
 
 
-pytestmark = pytest.mark.xdist_group("demo")  # one of them is enough for all who look at it
-
-
 class Outside:
     """The company's systems that hand work in, and the CRM that is broken and mended."""
 

@@ -16,9 +16,6 @@ LOOKS = [Look("dark", "pt-br", 390), Look("light", "pt-br", 390), Look("dark", "
 PATIENCE_MS = 60_000
 
 
-pytestmark = pytest.mark.xdist_group("demo")  # one of them is enough for all who look at it
-
-
 @pytest.fixture
 def visitor(demo: Machine, chromium: Browser) -> Iterator[Screen]:
     context = chromium.new_context(reduced_motion="reduce")

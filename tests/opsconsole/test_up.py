@@ -60,14 +60,13 @@ def test_a_web_process_that_is_killed_starts_again(running: Machine) -> None:
     assert requests.get(f"http://localhost:{running.port}/admin/login/", timeout=30).ok
 
 
-def test_kill_9_leaves_no_orphan_and_the_next_start_works(tmp_path: Path) -> None:
-    with machine(tmp_path) as killed:
-        killed.hear(READY)
-        orphans = killed.below()
-        killed.end(signal.SIGKILL)
-        with machine(tmp_path, killed.port) as next_one:
-            next_one.hear(READY)
-            assert [path for path in orphans if not gone(path)] == []
+def test_kill_9_leaves_no_orphan_and_the_next_start_works(running: Machine) -> None:
+    """The last of those that look at it: it ends here."""
+    orphans = running.below()
+    running.end(signal.SIGKILL)
+    with machine(running.data, running.port) as next_one:
+        next_one.hear(READY)
+        assert [path for path in orphans if not gone(path)] == []
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user; the other tests ran as this one")
