@@ -83,8 +83,8 @@ def once_per_key(view: View) -> View:
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        header, actor = request.headers.get("Idempotency-Key"), key_holder(request)
-        if request.method != "POST" or header is None or actor is None:
+        header = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        if request.method != "POST" or header is None or (actor := key_holder(request)) is None:
             return view(request, *args, **kwargs)
         try:
             asked = b"\n".join([request.get_full_path().encode(), request.body])
@@ -134,14 +134,21 @@ def _without_secrets(body: bytes) -> bytes:
     return json.dumps(json.loads(body) | {"shown_once": []}).encode()
 
 
+OFTEN = ("events", "pending-operations")
+
+
 class ConsoleApi(NinjaAPI):
     """The API, with its refusals in its documentation."""
 
     @property
     def urls(self) -> tuple[list[URLResolver | URLPattern], str, str]:
-        """The addresses. Those of fixed words come first: of each other one, a request would try the pattern."""
+        """The addresses. Those that come most often come first, then those of fixed words: a request tries each before its own."""
         found, app, namespace = super().urls
-        return sorted(found, key=lambda each: "<" in str(each.pattern)), app, namespace
+        return (
+            sorted(found, key=lambda each: (str(each.pattern) not in OFTEN, "<" in str(each.pattern))),
+            app,
+            namespace,
+        )
 
     def get_openapi_schema(self, **how: Any) -> OpenAPISchema:
         """Return the documentation, complete."""

@@ -18,6 +18,9 @@ class KeyHeader(APIKeyHeader):
 
     param_name = "X-API-Key"
 
+    def _get_key(self, request: HttpRequest) -> str | None:
+        return key_shown(request)
+
     def authenticate(self, request: HttpRequest, key: str | None) -> Actor | None:
         """Return who the key stands for."""
         return key_holder(request)
@@ -33,9 +36,11 @@ class BearerKey(HttpBearer):
 
 def key_shown(request: HttpRequest) -> str:
     """Return the key that a request carries, or nothing."""
-    scheme, _space, token = request.headers.get("Authorization", "").partition(" ")
-    bearer = token.strip() if scheme.lower() == "bearer" else ""
-    return request.headers.get("X-API-Key", "").strip() or bearer
+    shown = request.META.get("HTTP_X_API_KEY", "").strip()
+    if shown:
+        return str(shown)
+    scheme, _space, token = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def key_holder(request: HttpRequest) -> Actor | None:

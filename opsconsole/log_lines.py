@@ -1,6 +1,6 @@
 """What becomes of a line of the log: masked and bounded once, then written to our output and kept in its table.
 
-Every line carries what is bound where it is said (`structlog.contextvars`): the trace of a request or an event, the row
+Every line carries what is bound where it is said (apps/actions/binding.py): the trace of a request or an event, the row
 and the run that are worked on. `docs/operating.md` says where people read them.
 """
 
@@ -19,6 +19,7 @@ from uuid import UUID
 import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.actions.binding import bound_now
 from apps.integrations.masking import masked, masked_text, phones_in
 from apps.jobs.keeping import Keeper, Line
 
@@ -29,6 +30,8 @@ OWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskNa
 """What every record has; anything else was given with the line."""
 WORDS = ("trace", "kind", "service", "tenant")
 IDS = ("object_id", "job_run")
+HEAD = ("timestamp", "level", "logger", "event")
+QUOTELESS = frozenset(" \t=\r\n\"'")
 """What a line is found by; each has a column."""
 
 
@@ -37,8 +40,11 @@ def bound(told: Mapping[str, Any]) -> dict[str, Any]:
     if not told:
         return {}
     hidden: dict[str, Any] = masked(_plain(told))
-    text = json.dumps(hidden, ensure_ascii=False)
+    text = _write(hidden)
     return hidden if len(text) <= LONGEST_FIELDS else {"cut": text[:LONGEST_FIELDS]}
+
+
+_write = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _plain(told: Mapping[str, Any]) -> Any:
@@ -60,7 +66,7 @@ def line_of(record: logging.LogRecord) -> Line:
 
 def _line_of(record: logging.LogRecord) -> Line:
     given = {name: value for name, value in vars(record).items() if name not in OWN and not name.startswith("_")}
-    told = structlog.contextvars.get_contextvars() | given
+    told = {**bound_now(), **given}
     text, traceback = _text(record), _traceback(record)
     words: dict[str, Any] = {name: _storable(told.pop(name, ""), 32 if name == "trace" else 60) for name in WORDS}
     told.setdefault("job_run", told.pop("run_id", None))
@@ -94,7 +100,8 @@ def _traceback(record: logging.LogRecord) -> str:
 
 
 def _storable(value: Any, longest: int) -> str:
-    return masked_text(str(value or ""))[:longest]
+    text = str(value or "")
+    return masked_text(text)[:longest] if text else ""
 
 
 def _id(value: Any) -> UUID | None:
@@ -126,24 +133,33 @@ def _told(line: Line) -> dict[str, Any]:
 class Json(logging.Formatter):
     """One line of JSON, as collectors of logs read it."""
 
-    render = structlog.processors.JSONRenderer(ensure_ascii=False, default=str)
-
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = line_of(record)
         told = _told(line) | {"process": line.process} | ({"exception": line.traceback} if line.traceback else {})
-        return str(self.render(None, "", told))
+        return _write(told)
+
+
+def _readable(told: dict[str, Any]) -> str:
+    """Return what structlog's renderer does without colours, at a tenth of its time."""
+    head = "{timestamp} [{level:<9}] {event} [{logger}]".format_map(told)
+    return " ".join([head, *(f"{name}={_quoted(value)}" for name, value in told.items() if name not in HEAD)])
+
+
+def _quoted(value: Any) -> str:
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text) if isinstance(value, str) and not QUOTELESS.isdisjoint(text) else text
 
 
 class Readable(logging.Formatter):
-    """A line as people read it in a terminal."""
+    """A line as people read it, in a terminal with colours."""
 
-    render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0, sort_keys=False)
+    colored = structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, sort_keys=False)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and its traceback below it."""
         line = line_of(record)
-        written = str(self.render(None, "", _told(line)))
+        written = str(self.colored(None, "", _told(line))) if sys.stderr.isatty() else _readable(_told(line))
         return f"{written}\n{line.traceback}" if line.traceback else written
 
 

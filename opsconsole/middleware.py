@@ -16,8 +16,10 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
 
@@ -83,6 +85,22 @@ class Sessions(ForPeople, SessionMiddleware):
 
 class SignedIn(ForPeople, AuthenticationMiddleware):
     """Who is signed in."""
+
+
+class Language(LocaleMiddleware):
+    """The language of whoever asks. No address of ours has one in it, and most programs name none: then it is ours."""
+
+    def process_request(self, request: HttpRequest) -> None:  # noqa: D102 # its parent's
+        if "HTTP_ACCEPT_LANGUAGE" in request.META or "HTTP_COOKIE" in request.META:
+            super().process_request(request)
+            return
+        translation.activate(settings.LANGUAGE_CODE)
+        request.LANGUAGE_CODE = settings.LANGUAGE_CODE
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: D102 # its parent's
+        patch_vary_headers(response, ("Accept-Language",))
+        response.headers.setdefault("Content-Language", translation.get_language() or settings.LANGUAGE_CODE)
+        return response
 
 
 class Messages(ForPeople, MessageMiddleware):
@@ -164,7 +182,7 @@ def _within_limits(request: HttpRequest, get_response: Respond) -> HttpResponse:
 
 def _without_length(request: HttpRequest) -> HttpResponse | None:
     """Refuse a body that does not say how long it is: Django would take it for none."""
-    if "Transfer-Encoding" not in request.headers:
+    if "HTTP_TRANSFER_ENCODING" not in request.META:
         return None
     return problem(request, 411, _("Say how long the body is: send it with Content-Length, not in chunks."))
 

@@ -102,7 +102,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "opsconsole.middleware.Policy",
     "opsconsole.middleware.Sessions",
-    "django.middleware.locale.LocaleMiddleware",
+    "opsconsole.middleware.Language",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "opsconsole.middleware.SignedIn",
@@ -140,6 +140,8 @@ DATABASES["default"]["ENGINE"] = "opsconsole.database"
 DATABASES["default"].setdefault("OPTIONS", {})
 DATABASES["default"]["CONN_MAX_AGE"] = env.int("CONN_MAX_AGE", default=60)
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# What every request asks is prepared (apps/actions/preparing.py), but not behind a pooler, where connections are not kept.
+DATABASES["default"]["OPTIONS"]["prepare_threshold"] = 5 if DATABASES["default"]["CONN_MAX_AGE"] else None
 STATEMENT_TIMEOUT_MS = env.int("OPS_STATEMENT_TIMEOUT_MS", default=longest_statement_ms(sys.argv[0]))
 DATABASES["default"]["OPTIONS"]["options"] = " ".join(
     f"-c {name}={value}"

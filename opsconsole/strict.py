@@ -5,7 +5,7 @@
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from django.http import HttpRequest
 from django.urls import resolve
@@ -66,4 +66,9 @@ def _calls(api: NinjaAPI) -> dict[tuple[str, str], Call]:
 def _template(request: HttpRequest) -> str:
     """Return the path of a call as the documentation writes it; a path without /api stands for its twin."""
     match = request.resolver_match if request.path.startswith("/api/") else resolve(f"/api{request.path}")
-    return "/" + PARAMETER.sub(r"{\1}", match.route) if match else ""
+    return _written(match.route) if match else ""
+
+
+@lru_cache(maxsize=1024)
+def _written(route: str) -> str:
+    return "/" + PARAMETER.sub(r"{\1}", route)

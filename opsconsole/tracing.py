@@ -7,7 +7,6 @@ from typing import cast
 
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
-from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from apps.integrations.masking import masked_url
 from apps.integrations.traces import trace_of, within
@@ -25,27 +24,26 @@ class Traced(RequestMiddleware):
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer within the request's trace."""
-        trace = trace_of(request.headers.get("traceparent"), request.headers.get("tracestate"))
+        trace = trace_of(request.META.get("HTTP_TRACEPARENT"), request.META.get("HTTP_TRACESTATE"))
         began = time.perf_counter()
-        with within(trace.traceparent):
-            self.prepare(request)
+        with within(trace.traceparent, **_named(request)):
             response = cast("HttpResponse", self.get_response(request))
             response.headers.setdefault("X-Correlation-ID", trace.id)
             if not hasattr(request, "_raised_exception"):  # that one has a line already, with its traceback
                 _tell(request, response.status_code, began)
-        clear_contextvars()
         return response
-
-    def prepare(self, request: HttpRequest) -> None:
-        """Bind the request's id, ours or its sender's. Nobody listens to the beginning of a request: its end has a line."""
-        bind_contextvars(request_id=request.headers.get("x-request-id") or str(uuid.uuid4()))
-        if correlation := request.headers.get("x-correlation-id"):
-            bind_contextvars(correlation_id=correlation)
 
     @staticmethod
     def format_request(request: HttpRequest) -> str:
         """Return what was asked, masked."""
         return masked_url(f"{request.method} {request.get_full_path()}")
+
+
+def _named(request: HttpRequest) -> dict[str, str]:
+    """Return the request's id, ours or its sender's, and what its sender goes by."""
+    named = {"request_id": request.META.get("HTTP_X_REQUEST_ID") or str(uuid.uuid4())}
+    correlation = request.META.get("HTTP_X_CORRELATION_ID")
+    return named | {"correlation_id": correlation} if correlation else named
 
 
 def _tell(request: HttpRequest, status: int, began: float) -> None:

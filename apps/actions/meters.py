@@ -42,11 +42,17 @@ class Count:
 
     def __init__(self, name: str, help: str, *labels: str) -> None:
         self._counter = Counter(name, help, labels, registry=None)
+        self._known: dict[tuple[str, ...], Counter] = {}
 
     def add(self, *labels: str, amount: float = 1) -> None:
         """Count, under the values of the labels."""
-        with harmless():
-            self._counter.labels(*labels).inc(amount)
+        try:
+            counter = self._known.get(labels)
+            if counter is None:
+                counter = self._known[labels] = self._counter.labels(*labels)
+            counter.inc(amount)
+        except Exception:  # a full disk or a folder of somebody else's may cost a number, never the work
+            log.debug("Not counted.", exc_info=True)
 
 
 class Spans:
@@ -55,28 +61,33 @@ class Spans:
     def __init__(self, name: str, help: str, *labels: str, buckets: Sequence[float] = OUTSIDE) -> None:
         self._histogram = Histogram(name, help, labels, buckets=buckets, registry=None)
         self._bounds = buckets
+        self._known: dict[tuple[str, ...], Histogram] = {}
 
     def took(self, seconds: float, *labels: str) -> None:
         """Note a span, under the values of the labels."""
-        self.took_each([seconds], *labels)
+        try:
+            span = self._labelled(labels)
+            span._sum.inc(seconds)
+            span._buckets[bisect_left(self._bounds, seconds)].inc(1)
+        except Exception:
+            log.debug("Not counted.", exc_info=True)
 
     def took_each(self, spans: Iterable[float], *labels: str) -> None:
         """Note many spans, all under the same values of the labels."""
-        with harmless():
-            told, span = list(spans), self._histogram.labels(*labels)
+        try:
+            told, span = list(spans), self._labelled(labels)
             # What `observe` does for each of them, in one write for each bound.
             span._sum.inc(sum(told))
             for bound, number in Counted(bisect_left(self._bounds, seconds) for seconds in told).items():
                 span._buckets[bound].inc(number)
+        except Exception:
+            log.debug("Not counted.", exc_info=True)
 
-
-@contextmanager
-def harmless() -> Iterator[None]:
-    """Let nothing out: a full disk or a folder of somebody else's may cost a number, never the work."""
-    try:
-        yield
-    except Exception:
-        log.debug("Not counted.", exc_info=True)
+    def _labelled(self, labels: tuple[str, ...]) -> Histogram:
+        found = self._known.get(labels)
+        if found is None:
+            found = self._known[labels] = self._histogram.labels(*labels)
+        return found
 
 
 @dataclass(frozen=True)

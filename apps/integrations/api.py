@@ -84,7 +84,7 @@ routes(CircuitBreaker, CircuitBreakerRow, circuit_breakers, id_of=breaker_id)
 )
 def hand_in(request: HttpRequest) -> HttpResponse | Status[EventsAccepted]:
     """Take an event in. It is kept from here on, and processed at once; one that is known already is answered 200."""
-    actor, told = _allowed(request), Request.of(request.headers, request.body)
+    actor, told = _allowed(request), Request.of(request.META, request.body)
     if arrivals.is_cloud_event(told):
         found = _read(lambda: arrivals.cloud_events(told))
     else:
@@ -103,7 +103,7 @@ def hand_in(request: HttpRequest) -> HttpResponse | Status[EventsAccepted]:
 )
 def hand_in_many(request: HttpRequest, body: EventsIn) -> Status[EventsAccepted]:
     """Take events in together. Where one of them cannot be, `index` and `errors` name it, and none is."""
-    actor, told = _allowed(request), Request.of(request.headers, request.body)
+    actor, told = _allowed(request), Request.of(request.META, request.body)
     trace = told.trace
     found = [
         _arrival(one, bodies.written(one.model_dump(mode="json", exclude_unset=True)), trace) for one in body.events

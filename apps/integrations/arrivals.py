@@ -64,9 +64,13 @@ class Request:
     body: bytes
 
     @classmethod
-    def of(cls, headers: Mapping[str, str], body: bytes) -> "Request":
-        """Return a request with its headers as they came."""
-        return cls(headers.get("Content-Type", ""), {name.lower(): value for name, value in headers.items()}, body)
+    def of(cls, told: Mapping[str, Any], body: bytes) -> "Request":
+        """Return a request, of what the web server tells of it (PEP 3333)."""
+        headers = {name[5:].replace("_", "-").lower(): value for name, value in told.items() if name[:5] == "HTTP_"}
+        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            if told.get(name):
+                headers[name.replace("_", "-").lower()] = told[name]
+        return cls(headers.get("content-type", ""), headers, body)
 
     @property
     def kind(self) -> str:

@@ -19,13 +19,7 @@ class Unreadable(Exception):
 def read(body: bytes) -> Any:
     """Return the JSON value of a body; raise `Unreadable` where it is none, or none that PostgreSQL could keep."""
     try:
-        value = json.loads(
-            body.decode(),
-            object_pairs_hook=_once_each,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=_bounded,
-        )
+        value = _decode(body.decode())
     except UnicodeDecodeError as error:
         raise Unreadable(_("The body is not UTF-8 (byte %(at)s).") % {"at": error.start}) from error
     except RecursionError as error:
@@ -74,6 +68,11 @@ def _bounded(text: str) -> int:
     if len(text) > LONGEST_NUMBER:
         raise Unreadable(_("A number has more than %(most)s digits.") % {"most": LONGEST_NUMBER})
     return int(text)
+
+
+_decode = json.JSONDecoder(
+    object_pairs_hook=_once_each, parse_constant=_no_constant, parse_float=_finite, parse_int=_bounded
+).decode
 
 
 def _look_through(value: Any, texts: bool) -> None:

@@ -13,7 +13,7 @@ def client_address(request: HttpRequest) -> str:
     Each of our proxies adds, on the right, whom it was asked by. So of `OPS_TRUSTED_PROXIES` proxies the client is that many
     from the right; without proxies the header is not looked at.
     """
-    seen = request.headers.get("X-Forwarded-For", "").split(",") if settings.TRUSTED_PROXIES else []
+    seen = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if settings.TRUSTED_PROXIES else []
     told = seen[-settings.TRUSTED_PROXIES] if len(seen) >= settings.TRUSTED_PROXIES > 0 else ""
     return _plain(told) or _plain(request.META.get("REMOTE_ADDR", ""))
 

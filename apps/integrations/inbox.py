@@ -15,6 +15,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from apps.actions import recordsets
+from apps.actions.preparing import prepared_cursor
 from apps.actions.running import step
 from apps.integrations.arrivals import Arrival, fingerprint
 from apps.integrations.keys import STILL_SEALED, Seal
@@ -72,7 +73,7 @@ SELECT %s, known.id, %s, %s, %s, least(%s::timestamptz, statement_timestamp()), 
  WHERE known.slug = %s AND known.max_bytes >= %s {proven}
 ON CONFLICT (source_id, event_id) DO NOTHING
 """
-"""The same for one event, which costs PostgreSQL half as much."""
+"""The same for one event. It is prepared: read and planned anew each time it takes three times as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +189,7 @@ def _stored_one(source: str, arrivals: Mapping[UUID, Arrival], came: Came, seal:
     trace, told = one.trace, json.dumps(one.data)
     what: list[Any] = [key, one.event_id or str(key), one.event_type, one.subject, one.occurred_at, one.body, told]
     where: list[Any] = [trace.id, trace.traceparent, trace.tracestate, *_how(came), source, len(one.body)]
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_store_one(seal is not None), [*what, *where, *(seal or ())])
         return bool(cursor.rowcount)
 

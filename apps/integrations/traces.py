@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 
-from structlog.contextvars import bound_contextvars
+from apps.actions.binding import binding
 
 _SHAPE = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 LONGEST_STATE = 512
@@ -54,7 +54,7 @@ def within(traceparent: str, **more: object) -> Iterator[None]:
     told = {"trace": Trace(traceparent).id, **more} if traceparent else more
     token = _current.set(traceparent)
     try:
-        with bound_contextvars(**told):
+        with binding(**told):
             yield
     finally:
         _current.reset(token)

@@ -31,7 +31,7 @@ def receive(request: HttpRequest, source: str, secret: str = "") -> HttpResponse
     """Take in what a source sends: answered 2xx once it is stored, and a duplicate as one."""
     visited = doors.visit(source, client_address(request))
     doors.check_size(visited, int(request.META.get("CONTENT_LENGTH") or 0))
-    told = Request.of(request.headers, request.body)
+    told = Request.of(request.META, request.body)
     doors.check_size(visited, len(told.body))
     proof = doors.prove(visited, told.headers, told.body, secret)
     taken = _taken_in(visited, told, Came(proof, visited.address, told.content_type, inbox.kept_headers(told.headers)))

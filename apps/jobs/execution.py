@@ -18,9 +18,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
-from structlog.contextvars import bound_contextvars
 
 from apps.actions import leases
+from apps.actions.binding import binding
 from apps.actions.leases import GONE
 from apps.actions.running import database_now, step
 from apps.deadletters.failing import take_back
@@ -156,7 +156,7 @@ def run_here(run: JobRun) -> str:
 
 def carry_out(run: JobRun, stopping: Callable[[], bool] = lambda: False) -> str:
     """Let the handler of a claimed run do its work; return how it ended. Each line of the log meanwhile is one of its."""
-    with bound_contextvars(**said_of(run)):
+    with binding(**said_of(run)):
         told.info("%s started", run.job.slug)
         end = _ended(run, stopping)
         told.log(logging.ERROR if end == "failed" else logging.INFO, "%s ended: %s", run.job.slug, end)

@@ -62,7 +62,7 @@ COLUMNS = (
 COPY = f"COPY jobs_logline ({', '.join(COLUMNS)}) FROM STDIN"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Line:
     """A line as it may be stored: masked and bounded. `phones` are those it named, before they were masked."""
 

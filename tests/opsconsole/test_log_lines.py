@@ -8,8 +8,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from hypothesis import given
 from hypothesis import strategies as st
-from structlog.contextvars import bound_contextvars
 
+from apps.actions.binding import binding
 from apps.integrations.traces import within
 from apps.jobs.phones import digest
 from opsconsole import log_lines
@@ -48,7 +48,7 @@ def test_a_line_carries_what_is_bound_where_it_is_said() -> None:
 
 
 def test_what_is_given_with_a_line_wins_over_what_is_bound() -> None:
-    with bound_contextvars(service="erp"):
+    with binding(service="erp"):
         assert line_of(record("x", service="piperun")).service == "piperun"
 
 
