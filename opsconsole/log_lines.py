@@ -30,9 +30,10 @@ OWN = frozenset({*vars(logging.makeLogRecord({})), "message", "asctime", "taskNa
 """What every record has; anything else was given with the line."""
 WORDS = ("trace", "kind", "service", "tenant")
 IDS = ("object_id", "job_run")
-HEAD = ("timestamp", "level", "logger", "event")
-QUOTELESS = frozenset(" \t=\r\n\"'")
 """What a line is found by; each has a column."""
+HEAD = ("timestamp", "level", "logger", "event")
+QUOTED = frozenset(" \t=\r\n\"'")
+"""A text with one of these is written in quotes."""
 
 
 def bound(told: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,8 +148,7 @@ def _readable(told: dict[str, Any]) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return repr(text) if isinstance(value, str) and not QUOTELESS.isdisjoint(text) else text
+    return value if isinstance(value, str) and QUOTED.isdisjoint(value) else repr(value)
 
 
 class Readable(logging.Formatter):
