@@ -39,8 +39,9 @@ STAGE_PATIENCE = dt.timedelta(minutes=2)
 WATCHED = dt.timedelta(minutes=15)
 TURN_SECONDS = 8.0
 """A worker lets go of a long run after so long, so that a stop finds it between two batches."""
-SHOWN_SECONDS = 0.5
-"""A run that is driven from a terminal says so often how far it is: to let go and take it up again costs as much as 100 rows."""
+SHOWN_SECONDS = 1.0
+"""A run that is driven from a terminal says so often how far it is: to let go and take it up again, over a new second
+connection, costs as much as several hundred rows."""
 PACE_SECONDS = 2
 """A run that its window, its rate or a stage holds is looked at again after so long."""
 BURST_SECONDS = 5
