@@ -16,10 +16,9 @@ from typing import Any
 from benchmarks import bare_web
 from benchmarks.accounting import cost, disk
 from benchmarks.frame import Path, Target, main
-from benchmarks.ground import execute, ground
-from benchmarks.intake import EVENT, EVENTS, OPERATION, OPERATIONS
+from benchmarks.ground import execute
+from benchmarks.intake import EVENT, EVENTS, OPERATION, OPERATIONS, site
 from benchmarks.load import SEQUENCE, Load, send
-from benchmarks.web import SHIPPED, senders, web
 
 MANY, CONNECTIONS = 500, 4
 EVENTS_IN, EVENTS_COPIED = "events, 500 in a request", "bare COPY of the same events"
@@ -30,17 +29,14 @@ OPERATIONS_IN, OPERATIONS_COPIED = "operations, 500 in a request", "bare COPY of
 def path(quick: bool) -> Iterator[Path]:
     """Run the site; give the path."""
     seconds = 2.0 if quick else 10.0
-    with ground():
-        key = {"X-API-Key": senders()}
-        with web(SHIPPED) as ours:
-            send(Load(f"{ours}/api/events", EVENT.replace(SEQUENCE, bare_web.LIKE), key, 0.0, 1))
-            loads = [
-                Load(f"{ours}/api/events/bulk", EVENT, key, seconds, CONNECTIONS, "events", MANY),
-                Load(f"{ours}/api/pending-operations/bulk", OPERATION, key, seconds, CONNECTIONS, "operations", MANY),
-            ]
-            for load in loads:
-                send(load)
-            yield _path(loads, seconds)
+    with site() as (ours, key):
+        loads = [
+            Load(f"{ours}/api/events/bulk", EVENT, key, seconds, CONNECTIONS, "events", MANY),
+            Load(f"{ours}/api/pending-operations/bulk", OPERATION, key, seconds, CONNECTIONS, "operations", MANY),
+        ]
+        for load in loads:
+            send(load)
+        yield _path(loads, seconds)
 
 
 def _path(loads: Sequence[Load], seconds: float) -> Path:
@@ -67,9 +63,10 @@ def _rate(notes: list[str], name: str, load: Load, table: str) -> float:
     _empty()
     with cost() as used:
         answered = send(load)
-    times = f"p50 {answered.p50} ms, p95 {answered.p95} ms, p99 {answered.p99} ms a request"
     rows = answered.count * MANY
-    notes.append(f"{name}: {times}; each row {used.told(rows)}, rows + indexes {disk([table], rows)} bytes.")
+    notes.append(
+        f"{name}: {answered.times} a request; each row {used.told(rows)}, rows + indexes {disk([table], rows)} bytes."
+    )
     return answered.rate * MANY
 
 

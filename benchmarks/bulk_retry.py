@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks import frame
 from benchmarks.beside import p99, somebody
 from benchmarks.frame import Path, Target
-from benchmarks.ground import conninfo, empty, ground, in_bulk, keep, load, put_back, settle_down
+from benchmarks.ground import conninfo, empty, ground, in_bulk, keep, load_states, put_back, settle_down
 
 TWO, FOUR, OURS = "two statements by hand", "four by hand, the dead letters too", "the retry"
 UPDATE = """
@@ -127,9 +127,7 @@ def _watched(act: Callable[[], object]) -> float:
 def _load(rows: int) -> None:
     empty()
     with in_bulk():
-        load("completed", rows)
-        load("pending", rows)
-        load("failed", rows)
+        load_states(completed=rows, pending=rows, failed=rows)
     settle_down()
     keep()
 

@@ -17,7 +17,7 @@ from benchmarks import far_end
 from benchmarks.accounting import cost, disk
 from benchmarks.frame import Path, Target, main
 from benchmarks.ground import execute, ground
-from benchmarks.shipped import WIDE
+from benchmarks.shipped import open_wide
 from opsconsole import development, processes
 from opsconsole.development import Machine
 from opsconsole.processes import Program
@@ -135,9 +135,7 @@ def _mib(pid: int) -> float:
 
 def _growth(target: str, count: int) -> tuple[float, list[str]]:
     """Return by how much the worker grows after a tenth of the operations, and what one of them costs."""
-    from apps.integrations.models import Service
-
-    Service.objects.filter(slug="erp").update(base_url=target, max_in_flight=256, **WIDE)
+    open_wide(target, 256)
     with _beginnings() as began:
         began("web")
         _deliver(count // 10)

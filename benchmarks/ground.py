@@ -202,6 +202,20 @@ def _close() -> None:
     connections.close_all()
 
 
+def no_limits() -> None:
+    """Make limits that nobody meets: every request is counted, and of so many none is turned away."""
+    from apps.integrations.models import RateLimit
+
+    for name in RateLimit.Name.values:
+        RateLimit.objects.update_or_create(name=name, defaults={"requests": 1_000_000, "seconds": 1})
+
+
+def load_states(**counts: int) -> None:
+    """Load so many operations in each state."""
+    for status, count in counts.items():
+        load(status, count)
+
+
 def load(status: str, count: int) -> None:
     """Load operations in one state; failed ones with their dead letters, unless there are some already."""
     from apps.operations.models import PendingOperation

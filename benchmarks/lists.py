@@ -14,7 +14,18 @@ from typing import Any
 
 from benchmarks import frame
 from benchmarks.frame import Path, Target
-from benchmarks.ground import at_once, empty, ground, in_bulk, keep, load, load_events, settle_down, using
+from benchmarks.ground import (
+    at_once,
+    empty,
+    ground,
+    in_bulk,
+    keep,
+    load_events,
+    load_states,
+    no_limits,
+    settle_down,
+    using,
+)
 
 FEW = 10_000
 OPERATION_EVERY = dt.timedelta(milliseconds=60)
@@ -125,10 +136,8 @@ def asking() -> Iterator[tuple[Any, Any]]:
     from django.test import Client
 
     from apps.integrations import keys
-    from apps.integrations.models import RateLimit
 
-    for name in RateLimit.Name.values:  # counted all the same; we ask faster than a monitor would
-        RateLimit.objects.update_or_create(name=name, defaults={"requests": 1_000_000, "seconds": 1})
+    no_limits()
     browser = Client(headers={"Accept": "text/html"})
     browser.force_login(get_user_model().objects.create_superuser("ana"))
     _key, plain = keys.make("monitor", Group.objects.get(name="Supervisor"))
@@ -141,13 +150,9 @@ def asking() -> Iterator[tuple[Any, Any]]:
 def _load(rows: int) -> None:
     empty()
     with in_bulk():
-        at_once(partial(_load_operations, rows), partial(load_events, rows))
+        operations = partial(load_states, completed=rows * 85 // 100, pending=rows // 10, failed=rows // 20)
+        at_once(operations, partial(load_events, rows))
     settle_down()
-
-
-def _load_operations(rows: int) -> None:
-    for state, share in (("completed", 85), ("pending", 10), ("failed", 5)):
-        load(state, rows * share // 100)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,11 @@ class Answered:
     refusal: str = ""
     """What the first that was not taken in was answered."""
 
+    @property
+    def times(self) -> str:
+        """Say how long an answer took."""
+        return f"p50 {self.p50} ms, p95 {self.p95} ms, p99 {self.p99} ms"
+
 
 def send(load: Load) -> Answered:
     """Send, from a process of its own; `RuntimeError` where anything but 2xx was answered."""

@@ -10,11 +10,11 @@ from benchmarks.ground import (
     LARGE,
     ground,
     in_bulk,
-    load,
     load_attempts,
     load_events,
     load_lines,
     load_runs,
+    load_states,
     say,
     settle_down,
 )
@@ -45,9 +45,7 @@ def main() -> None:
     asked = parser.parse_args()
     with ground():
         with in_bulk():
-            load("completed", asked.rows * 8 // 10)
-            load("pending", asked.rows // 10)
-            load("failed", asked.rows // 10)
+            load_states(completed=asked.rows * 8 // 10, pending=asked.rows // 10, failed=asked.rows // 10)
             load_attempts()
             load_events(asked.rows)
             load_lines(asked.rows)

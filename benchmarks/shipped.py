@@ -21,6 +21,13 @@ WIDE = {
 EMPTIED = "operations_attempt, actions_actionitem, operations_pendingoperation, operations_tally, operations_flow, jobs_logline"
 
 
+def open_wide(target: str, in_flight: int) -> None:
+    """Let the service `erp` take so many calls at once, as fast as they come."""
+    from apps.integrations.models import Service
+
+    Service.objects.filter(slug="erp").update(base_url=target, max_in_flight=in_flight, **WIDE)
+
+
 class Shipped:
     """Workers with the arguments of `manage.py up`, started for each round and stopped behind it."""
 
@@ -56,7 +63,7 @@ class Shipped:
         from apps.operations.models import PendingOperation
 
         execute(f"TRUNCATE {EMPTIED} CASCADE")
-        Service.objects.filter(slug="erp").update(base_url=target, max_in_flight=in_flight, **WIDE)
+        open_wide(target, in_flight)
         service, queue = Service.objects.get(slug="erp"), Queue.objects.get(slug="books")
         PendingOperation.objects.bulk_create(
             [

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.ground import ROOT
+from benchmarks.ground import ROOT, no_limits
 from opsconsole import processes
 from opsconsole.processes import Program
 
@@ -57,15 +57,14 @@ def _wait_for(address: str, path: str, log: Path) -> None:
 
 
 def senders() -> str:
-    """Make the sources `site` and `signed` and limits that nobody meets; return a key that may hand work in."""
+    """Make the sources `site` and `signed`, and limits that nobody meets; return a key that may hand work in."""
     from django.contrib.auth.models import Group
 
     from apps.integrations import keys
-    from apps.integrations.models import EventSource, RateLimit
+    from apps.integrations.models import EventSource
 
     EventSource.objects.create(slug="site", name="The site")
     EventSource.objects.create(slug="signed", name="The same, signed", credentials={"current": "SIGNED"})
-    for name in RateLimit.Name.values:  # every request is counted; of so many none is turned away
-        RateLimit.objects.update_or_create(name=name, defaults={"requests": 1_000_000, "seconds": 1})
+    no_limits()
     _key, plain = keys.make("site", Group.objects.get(name="Operator"))
     return plain
