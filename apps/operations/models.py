@@ -3,10 +3,9 @@
 import datetime as dt
 from typing import Any
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import Case, ExpressionWrapper, F, Q, When
-from django.db.models.functions import Coalesce, Now, Random, Upper
+from django.db.models.functions import Coalesce, Now, Random
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -25,6 +24,7 @@ from apps.deadletters.failing import (
     giving_up_on_silence,
     rescuing,
     restoring,
+    words_of_errors,
 )
 from apps.deadletters.failures import FailureClass
 from apps.integrations.masking import phones_of
@@ -75,7 +75,7 @@ class PendingOperation(Failing):
         "restored": "restored_at__isnull",
         "found": "confirm_found",
     }
-    searches = ("last_error__icontains", "entity_id", "remote_id")
+    searches = ("last_error__told__icontains", "entity_id", "remote_id")
     taken_in = True
     settles = {"confirmed": Q(status="completed"), "failed_again": Q(status="failed")}
     foresees = "apps.operations.foresight.foreseen"
@@ -394,12 +394,7 @@ class PendingOperation(Failing):
             models.Index(name="operation_event", fields=["event", "id"], condition=Q(event__isnull=False)),
             models.Index(name="operation_entity", fields=["entity_id"], condition=~Q(entity_id="")),
             models.Index(name="operation_remote", fields=["remote_id"], condition=~Q(remote_id="")),
-            # What never failed has no words: only a part of the operations pays for this one.
-            GinIndex(
-                OpClass(Upper("last_error"), "gin_trgm_ops"),
-                name="operation_failure_words",
-                condition=~Q(last_error=""),
-            ),
+            words_of_errors("operation_error_told"),
         ]
 
     def __str__(self) -> str:

@@ -63,6 +63,10 @@ def test_a_search_looks_into_the_errors(company: Company) -> None:
     assert matching(q="STAGE_ID").rows().count() == 2
 
 
+def test_a_search_for_blanks_is_none(company: Company) -> None:
+    assert set(matching(q="  ").rows()) == set(matching().rows())
+
+
 def test_a_search_finds_a_row_by_its_id(company: Company) -> None:
     first = company.operations["completed"][0]
     assert [row.pk for row in matching(q=str(first.pk)).rows()] == [first.pk]

@@ -1,3 +1,4 @@
+import json
 from uuid import UUID
 
 import pytest
@@ -8,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.actions.models import ActionRun
 from apps.operations.models import PendingOperation
-from tests.cast import Company
+from tests.cast import Company, matching
 
 LIST = "/admin/operations/pendingoperation/"
 VERBS = f"{LIST}verbs/"
@@ -44,6 +45,14 @@ def test_a_filter_reads_the_same_words_as_the_api(page: Client, company: Company
 
 def test_a_search_finds_words_of_the_error(page: Client, company: Company) -> None:
     assert shown(page, "?q=NO+answer") == keys(*company.operations["ambiguous"])
+
+
+def test_the_planner_knows_how_many_errors_hold_a_word(company: Company) -> None:
+    company.failed(300, last_error="HTTP 503: upstream is away")
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE operations_pendingoperation")
+    (plan,) = json.loads(matching(q="upstream").rows().order_by().explain(format="json"))
+    assert 250 < plan["Plan"]["Plan Rows"] < 350
 
 
 def test_an_unknown_filter_value_is_a_sentence(page: Client, company: Company) -> None:

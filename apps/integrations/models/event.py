@@ -1,10 +1,9 @@
 """Events: what other systems tell us, as they told it, and the sources they come from."""
 
-from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.functions import Now, Upper
+from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -22,6 +21,7 @@ from apps.deadletters.failing import (
     giving_up_on_silence,
     rescuing,
     restoring,
+    words_of_errors,
 )
 from apps.deadletters.failures import FailureClass
 from apps.jobs.models import Pausable, pausing, resuming
@@ -228,7 +228,7 @@ class IntegrationEvent(Failing):
         "since": "received_at__gte",
         "before": "received_at__lt",
     }
-    searches = ("last_error__icontains", "event_id", "subject")
+    searches = ("last_error__told__icontains", "event_id", "subject")
     made_at = "received_at"
     heavy = ("body", "data", "headers")
     taken_in = True
@@ -416,7 +416,7 @@ class IntegrationEvent(Failing):
             models.Index(name="event_trace", fields=["trace_id"]),
             models.Index(name="event_class", fields=["failure_class", "id"], condition=~Q(failure_class="")),
             models.Index(name="event_archived", fields=["id"], condition=Q(archived_at__isnull=False)),
-            GinIndex(OpClass(Upper("last_error"), "gin_trgm_ops"), name="event_error_words"),
+            words_of_errors("event_error_told"),
         ]
 
     def __str__(self) -> str:
