@@ -65,6 +65,11 @@ def due(crashes: int | None = None) -> QuerySet[PendingOperation]:
     return rows.filter(crashes__gte=2) if crashes == 2 else rows.filter(crashes=crashes)
 
 
+def suspects_of(queue: Queue) -> QuerySet[PendingOperation]:
+    """Return what is due in a queue and goes apart: it was held by a worker that fell silent."""
+    return due().filter(queue=queue, crashes__gt=0)
+
+
 @lru_cache(maxsize=1024)
 def _claim_of(worker: str, queue: UUID, service: UUID, crashes: int) -> statements.Claim:
     """Return the statement of a claim, compiled once in each worker: `worker` is part of it."""

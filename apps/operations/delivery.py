@@ -27,7 +27,7 @@ from apps.integrations.outcome import Outcome
 from apps.integrations.sites import unusable
 from apps.jobs.models import Queue
 from apps.operations import places
-from apps.operations.claiming import claim, free_services
+from apps.operations.claiming import claim, free_services, suspects_of
 from apps.operations.heartbeat import Heartbeat
 from apps.operations.models import PendingOperation
 from apps.operations.orders import order_of
@@ -49,7 +49,7 @@ BATCH = 500
 SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
 SUSPECTS_SHARE = 0.25
-"""So much of a drain's time is theirs, at its end."""
+"""So much of a drain's time is theirs, at its end, where there are some."""
 FLUSH_ROWS, FLUSH_SECONDS = 250, 0.012
 RECONNECT_SECONDS = 20.0
 """So long finished work waits for the database to come back, before its lease lapses."""
@@ -95,11 +95,20 @@ class Drain:
     def run(self, seconds: float) -> None:
         """Carry what is due, claiming while calls are in flight; then suspects, apart, when nothing else is held."""
         began = time.monotonic()
-        self._carry_on(began + seconds * (1 - SUSPECTS_SHARE))
+        if self._carry_on(began + seconds * (1 - SUSPECTS_SHARE)) and not self._suspects_wait():
+            self._carry_on(began + seconds)
         self._finish_all()
         self._carry_suspects(began + seconds)
 
-    def _carry_on(self, ends: float) -> None:
+    def _suspects_wait(self) -> bool:
+        try:
+            return suspects_of(self.queue).exists()
+        except GONE as error:
+            self._reconnect(error)
+            return True
+
+    def _carry_on(self, ends: float) -> bool:
+        """Go on until the time is up, or nothing came for a while; say whether there was work to the end."""
         idle_since: float | None = None
         while not self._over(ends) and not _long_ago(idle_since):
             self._gather(0.02)
@@ -109,6 +118,7 @@ class Drain:
             else:
                 idle_since = idle_since or time.monotonic()
                 time.sleep(max(self.look_at - time.monotonic(), AGAIN_SECONDS))
+        return idle_since is None
 
     def _turn(self) -> int:
         """Once enough has ended, write it and claim in its place; return how many were claimed.
