@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 from django.contrib.auth.models import Group, User
 from django.utils import translation
+from hypothesis import HealthCheck, settings
 
 from apps.actions import leases
 from apps.actions.actors import Actor
@@ -19,6 +20,10 @@ from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from opsconsole import vitals
 from tests.cast import FOUND, REFUSED, ROOT, UNANSWERED, Company, failing, take
+
+# A busy machine fails no test: hypothesis would, for examples that take longer than usual.
+settings.register_profile("untimed", parent=settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 pytest_plugins = ["tests.api", "tests.shipped", "tests.simulator_process", "tests.chaos.score", "tests.together"]
 

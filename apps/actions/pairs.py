@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 PATIENCE_MS = 500
 """The second gives way before PostgreSQL breaks a circle of waits (after a second): nobody else is failed for its sake."""
 
-TOGETHER = 400
+TOGETHER = 700
 """Rows of each of two batches: both are locked at once, the second until the first has ended, and others wait no longer for them."""
 
 Came = tuple[dict[str, Any], bool]
