@@ -29,7 +29,7 @@ def open_wide(target: str, in_flight: int) -> None:
 
 
 class Shipped:
-    """Workers with the arguments of `manage.py up`, started for each round and stopped behind it."""
+    """Workers with the arguments of `manage.py up`, started for each round and stopped behind it; as many take from the queue."""
 
     def __init__(self, workers: int = 2) -> None:
         self.workers = workers
@@ -64,6 +64,7 @@ class Shipped:
 
         execute(f"TRUNCATE {EMPTIED} CASCADE")
         open_wide(target, in_flight)
+        Queue.objects.filter(slug="books").update(concurrency=self.workers)
         service, queue = Service.objects.get(slug="erp"), Queue.objects.get(slug="books")
         PendingOperation.objects.bulk_create(
             [
