@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY_SECONDS = 0.01
+LOCK_TIMEOUT = "55P03"
 
 
 @contextmanager
@@ -49,10 +50,21 @@ def _main() -> None:
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     while not select.select([sys.stdin], [], [], EVERY_SECONDS)[0]:
-        began = time.perf_counter()
-        act()
-        took.append((time.perf_counter() - began) * 1000)
+        took.append(_milliseconds(act))
     sys.stdout.write(json.dumps(took))
+
+
+def _milliseconds(act: Callable[[], object]) -> float:
+    """Return how long something took; who is turned away after a wait for a lock has waited all the same."""
+    from django.db import OperationalError
+
+    began = time.perf_counter()
+    try:
+        act()
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) != LOCK_TIMEOUT:
+            raise
+    return (time.perf_counter() - began) * 1000
 
 
 def _inserting() -> Callable[[], object]:
