@@ -22,7 +22,6 @@ Params = list[Any]
 Sql = tuple[str, Params]
 KEYED = {"id": "uuid"}
 """The list of what is given has a line for each row."""
-_LOOKED_AT = " SELECT id, status, refusal FROM picked ORDER BY id"
 
 
 @models.UUIDField.register_lookup
@@ -71,41 +70,16 @@ def move(
     as it stands once it is locked, so of two that act at once the second is refused. `given` holds for all rows,
     `each` for one row apiece. `history` is left out by steps that leave attempts or run records of their own.
     """
-    sql, params = _move(step, rows, limit, given or {}, each, _items(step, run_id, actor_name) if history else ("", []))
-    return _followed(step, _execute(sql + _LOOKED_AT, params), given or {}, actor_name, run_id)
-
-
-def carry(
-    step: Move,
-    rows: QuerySet[Any],
-    *,
-    limit: int,
-    given: Mapping[str, Any],
-    each: Mapping[UUID, Mapping[str, Any]] | None,
-    run_id: UUID | None,
-    actor_name: str,
-) -> None:
-    """Do `move` for rows that follow others, and that nothing follows: what stays does so without a word, and no row is sent."""
-    assert not step.then  # noqa: S101 # nobody is told which rows moved
-    sql, params = _move(step, rows, limit, given, each, _items(step, run_id, actor_name))
-    _execute(f"{sql} SELECT 1 WHERE false", params)
-
-
-def _move(
-    step: Move,
-    rows: QuerySet[Any],
-    limit: int,
-    given: Mapping[str, Any],
-    each: Mapping[UUID, Mapping[str, Any]] | None,
-    history: Sql,
-) -> Sql:
     picked, picked_params = _picked(step, rows, limit)
     types = _types(step) | ({} if each is None else KEYED)
-    listed, told = (_listed(types), [_told(types, given, each)]) if types else ("", [])
+    listed, told = (_listed(types), [_told(types, given or {}, each)]) if types else ("", [])
     assigned, set_params = _assignments(step)
-    items, item_params = history
-    sql = _moving(step, picked, listed, assigned, each is not None, items)
-    return sql, [*picked_params, *told, *set_params, *item_params]
+    items, item_params = _items(step, run_id, actor_name) if history else ("", [])
+    found = _execute(
+        _moving(step, picked, listed, assigned, each is not None, items),
+        [*picked_params, *told, *set_params, *item_params],
+    )
+    return _followed(step, found, given or {}, actor_name, run_id)
 
 
 def move_filled(verb: FormVerb, rows: QuerySet[Any], *, limit: int, given: Mapping[str, Any], **how: Any) -> list[Row]:
@@ -207,17 +181,17 @@ def _finishing(step: Move, sets: tuple[tuple[str, Any], ...]) -> tuple[str, dict
     picked = f"{selected} WHERE id = ANY(%s::uuid[]) AND token = %s ORDER BY id FOR NO KEY UPDATE OF {table}"
     types = _types(step, **dict(sets)) | KEYED
     assigned, after = _assignments(step, **dict(sets))
-    return _moving(step, picked, _listed(types), assigned, True) + _LOOKED_AT, types, list(before), after
+    return _moving(step, picked, _listed(types), assigned, True), types, list(before), after
 
 
 def _moving(step: Move, picked: str, listed: str, assigned: str, each: bool, items: str = "") -> str:
-    """Return the frame around the rows picked, the list of what was given, and what is assigned: all but what it returns."""
+    """Return the frame around the rows picked, the list of what was given, and what is assigned."""
     table = _quoted(step.model._meta.db_table)
     return (
         f"WITH picked(id, status, refusal) AS MATERIALIZED ({picked}){listed},"  # noqa: S608 # names from models only
         f" moved AS (UPDATE {table} SET {assigned} FROM picked{', given' if listed else ''}"
         f" WHERE {table}.id = picked.id AND picked.refusal IS NULL{' AND given.id = picked.id' if each else ''}"
-        f" RETURNING {table}.id){items}"
+        f" RETURNING {table}.id){items} SELECT id, status, refusal FROM picked ORDER BY id"
     )
 
 

@@ -190,4 +190,4 @@ def _letters(moved: Moved) -> QuerySet[DeadLetter]:
 def _follow(step: Step, letters: QuerySet[DeadLetter], moved: Moved, each: Any = None, **given: Any) -> None:
     """Move the letters of what moved; those that stand elsewhere already stay, without a word."""
     who: dict[str, Any] = {"run_id": moved.run_id, "actor_name": moved.actor_name}
-    statements.carry(step, letters, limit=len(moved.ids), given=given, each=each, **who)
+    statements.move(step, letters, limit=len(moved.ids), given=given, each=each, **who)
