@@ -14,10 +14,12 @@ import socket
 import time
 from bisect import bisect_left
 from collections import Counter as Counted
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, wraps
 from pathlib import Path
+from typing import ParamSpec
 
 from django.conf import settings
 from prometheus_client import Counter, Histogram, Metric, values
@@ -25,6 +27,8 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 
 log = logging.getLogger(__name__)
+
+Told = ParamSpec("Told")
 
 FOLDER = Path(settings.DATA_DIR) / "metrics"
 PAST = "past"
@@ -37,57 +41,50 @@ OUTSIDE = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 """Upper bounds in seconds of a request that we answer, and of a call that we make."""
 
 
+def harmless(count: Callable[Told, None]) -> Callable[Told, None]:
+    """Let nothing out: a full disk or a folder of somebody else's may cost a number, never the work."""
+
+    @wraps(count)
+    def counted(*args: Told.args, **named: Told.kwargs) -> None:
+        try:
+            count(*args, **named)
+        except Exception:
+            log.debug("Not counted.", exc_info=True)
+
+    return counted
+
+
 class Count:
     """A number that only rises, by its labels. Their values must be few: no ids, no phones."""
 
     def __init__(self, name: str, help: str, *labels: str) -> None:
-        self._counter = Counter(name, help, labels, registry=None)
-        self._known: dict[tuple[str, ...], Counter] = {}
+        self._labelled = cache(Counter(name, help, labels, registry=None).labels)
 
+    @harmless
     def add(self, *labels: str, amount: float = 1) -> None:
         """Count, under the values of the labels."""
-        try:
-            counter = self._known.get(labels)
-            if counter is None:
-                counter = self._known[labels] = self._counter.labels(*labels)
-            counter.inc(amount)
-        except Exception:  # a full disk or a folder of somebody else's may cost a number, never the work
-            log.debug("Not counted.", exc_info=True)
+        self._labelled(*labels).inc(amount)
 
 
 class Spans:
     """How long something took, by its labels."""
 
     def __init__(self, name: str, help: str, *labels: str, buckets: Sequence[float] = OUTSIDE) -> None:
-        self._histogram = Histogram(name, help, labels, buckets=buckets, registry=None)
+        self._labelled = cache(Histogram(name, help, labels, buckets=buckets, registry=None).labels)
         self._bounds = buckets
-        self._known: dict[tuple[str, ...], Histogram] = {}
 
     def took(self, seconds: float, *labels: str) -> None:
         """Note a span, under the values of the labels."""
-        try:
-            span = self._labelled(labels)
-            span._sum.inc(seconds)
-            span._buckets[bisect_left(self._bounds, seconds)].inc(1)
-        except Exception:
-            log.debug("Not counted.", exc_info=True)
+        self.took_each([seconds], *labels)
 
+    @harmless
     def took_each(self, spans: Iterable[float], *labels: str) -> None:
         """Note many spans, all under the same values of the labels."""
-        try:
-            told, span = list(spans), self._labelled(labels)
-            # What `observe` does for each of them, in one write for each bound.
-            span._sum.inc(sum(told))
-            for bound, number in Counted(bisect_left(self._bounds, seconds) for seconds in told).items():
-                span._buckets[bound].inc(number)
-        except Exception:
-            log.debug("Not counted.", exc_info=True)
-
-    def _labelled(self, labels: tuple[str, ...]) -> Histogram:
-        found = self._known.get(labels)
-        if found is None:
-            found = self._known[labels] = self._histogram.labels(*labels)
-        return found
+        told, span = list(spans), self._labelled(*labels)
+        # What `observe` does for each of them, in one write for each bound.
+        span._sum.inc(sum(told))
+        for bound, number in Counted(bisect_left(self._bounds, seconds) for seconds in told).items():
+            span._buckets[bound].inc(number)
 
 
 @dataclass(frozen=True)
