@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
+from django.http.request import HttpHeaders
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
@@ -66,10 +67,8 @@ class Request:
     @classmethod
     def of(cls, told: Mapping[str, Any], body: bytes) -> "Request":
         """Return a request, of what the web server tells of it (PEP 3333)."""
-        headers = {name[5:].replace("_", "-").lower(): value for name, value in told.items() if name[:5] == "HTTP_"}
-        for name in ("CONTENT_TYPE", "CONTENT_LENGTH"):
-            if told.get(name):
-                headers[name.replace("_", "-").lower()] = told[name]
+        named = ((HttpHeaders.parse_header_name(word), value) for word, value in told.items())
+        headers = {name.lower(): value for name, value in named if name}
         return cls(headers.get("content-type", ""), headers, body)
 
     @property
