@@ -17,7 +17,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EVERY_SECONDS = 0.01
-LOCK_TIMEOUT = "55P03"
 
 
 @contextmanager
@@ -57,6 +56,8 @@ def _main() -> None:
 def _milliseconds(act: Callable[[], object]) -> float:
     """Return how long something took; who is turned away after a wait for a lock has waited all the same."""
     from django.db import OperationalError
+
+    from apps.actions.running import LOCK_TIMEOUT
 
     began = time.perf_counter()
     try:

@@ -20,7 +20,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from apps.actions.binding import bound_now
-from apps.integrations.masking import masked, masked_text, phones_in
+from apps.integrations.masking import as_json, masked, masked_text, phones_in
 from apps.jobs.keeping import Keeper, Line
 
 LONGEST_TEXT, LONGEST_TRACEBACK, LONGEST_FIELDS = 2_000, 8_000, 4_000
@@ -41,11 +41,8 @@ def bound(told: Mapping[str, Any]) -> dict[str, Any]:
     if not told:
         return {}
     hidden: dict[str, Any] = masked(_plain(told))
-    text = _write(hidden)
+    text = as_json(hidden)
     return hidden if len(text) <= LONGEST_FIELDS else {"cut": text[:LONGEST_FIELDS]}
-
-
-_write = json.JSONEncoder(ensure_ascii=False, default=str).encode
 
 
 def _plain(told: Mapping[str, Any]) -> Any:
@@ -138,7 +135,7 @@ class Json(logging.Formatter):
         """Return the line."""
         line = line_of(record)
         told = _told(line) | {"process": line.process} | ({"exception": line.traceback} if line.traceback else {})
-        return _write(told)
+        return as_json(told)
 
 
 def _readable(told: dict[str, Any]) -> str:

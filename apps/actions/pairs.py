@@ -24,7 +24,7 @@ PATIENCE_MS = 500
 """The second gives way before PostgreSQL breaks a circle of waits (after a second): nobody else is failed for its sake."""
 
 TOGETHER = 700
-"""Rows of each of two batches: both are locked at once, the second until the first has ended, and others wait no longer for them."""
+"""Rows of each of two batches. Both are locked until the second has ended: with 1,000 others waited several times as long for one of them."""
 
 Came = tuple[dict[str, Any], bool]
 """How far a batch brought the run, and whether the selection is at its end."""

@@ -104,10 +104,11 @@ def phones_in(text: str) -> list[str]:
 
 def phones_of(value: Any) -> list[str]:
     """Return the phones in JSON data, as far as it is looked through."""
-    return phones_in(_write(value)[:LOOKED_THROUGH])
+    return phones_in(as_json(value)[:LOOKED_THROUGH])
 
 
-_write = json.JSONEncoder(ensure_ascii=False, default=str).encode
+as_json = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""Writes a value to be looked at or masked: what JSON does not know is its own text."""
 
 
 @lru_cache(maxsize=256)  # most calls of a service go to a few addresses
