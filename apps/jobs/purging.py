@@ -28,17 +28,20 @@ from apps.jobs.models.retention import LONGEST_DAYS
 from apps.jobs.partitions import Partition
 from apps.jobs.retention import Walk, aged, catalogue, days_of, going, relations, waits_for
 
-FIRST, SMALLEST, LARGEST = 500, 100, 10_000
+FIRST, SMALLEST, LARGEST = 500, 100, 30_000
 """Rows of a batch: the first, the fewest and the most. With fewer, what each batch costs by itself would outweigh its rows."""
-AIMED_SECONDS = 0.1
-"""So long a batch is to take: the next one is fitted to how long this one took, at most doubled or halved."""
+AIMED_SECONDS = 0.2
+"""So long a batch is to take: the next one is fitted to how long this one took, at most doubled or halved.
+
+Shorter ones serve nobody: writers beside a batch wait for its commits more than for its rows.
+"""
 STATEMENT_MS, LOCK_MS = 500, 200
 """A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
 PICKED = "ANY(ARRAY(SELECT pk FROM picked))"
 """The keys of a batch as one array, which the planner looks up in an index, however many it takes them for."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
-REST, REST_WHILE_OTHERS_WAIT = 0.3, 1.0
+REST, REST_WHILE_OTHERS_WAIT = 0.45, 1.0
 """After a batch the disk and the processors are left to others for so much of the time it took."""
 REST_AT_MOST = 2.0
 
