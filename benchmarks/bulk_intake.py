@@ -6,7 +6,6 @@ and triggers.
 """
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -120,5 +119,4 @@ def _empty() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPS_ENV", "development")
     main(path, __doc__)

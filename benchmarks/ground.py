@@ -16,6 +16,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
+AS_SHIPPED = {"OPS_ENV": "production", "SECURE_SSL_REDIRECT": "false"}
+"""What programs of ours are told: they run and log as in production, over plain HTTP since no proxy stands before them."""
 
 OPERATIONS = {
     "id": "uuidv7(age)",

@@ -6,7 +6,6 @@ strictly, looks for a duplicate, masks headers, keeps a line of the log and wake
 """
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -109,5 +108,4 @@ def _empty() -> None:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("OPS_ENV", "development")
     main(path, __doc__)

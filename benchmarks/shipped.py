@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from benchmarks.ground import ROOT, execute
+from benchmarks.ground import AS_SHIPPED, ROOT, execute
 from opsconsole import processes
 from opsconsole.processes import Program
 
@@ -80,7 +80,7 @@ class Shipped:
         return Program(
             name=name,
             argv=[sys.executable, "-m", "celery", "-A", "opsconsole", *words, *quiet, "--loglevel", "INFO"],
-            env=dict(os.environ),
+            env={**os.environ, **AS_SHIPPED},
             log=Path(self.logs.name, f"{name}.log"),
             cwd=ROOT,
             grace_seconds=30,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.ground import ROOT, no_limits
+from benchmarks.ground import AS_SHIPPED, ROOT, no_limits
 from opsconsole import processes
 from opsconsole.processes import Program
 
@@ -32,9 +32,8 @@ def web(application: tuple[str, ...], path: str = "/health/live") -> Iterator[st
         probe.close()
         log = ("--access-logfile", f"{folder}/access.log")
         argv = [sys.executable, "-m", "gunicorn", *application, "--bind", address, *GUNICORN, *log]
-        program = Program(
-            name="web", argv=argv, env=dict(os.environ, SIGNED=SECRET), log=Path(folder, "web.log"), cwd=ROOT
-        )
+        env = {**os.environ, **AS_SHIPPED, "SIGNED": SECRET}
+        program = Program(name="web", argv=argv, env=env, log=Path(folder, "web.log"), cwd=ROOT)
         process = processes.start(program)
         try:
             _wait_for(address, path, program.log)
