@@ -2,7 +2,9 @@
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
 from itertools import islice, takewhile
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -147,18 +149,19 @@ def asked_for(moved: Moved) -> None:
 def synced(moved: Moved) -> None:
     """Queue a run of every job that reads for tenants, for those that somebody wants synced now (S3-35, S3-36)."""
     read = {kind.slug: kind for kind in _reading_for_tenants()}
-    for job in Job.objects.filter(slug__in=read, status=Job.Status.ACTIVE):
-        tenants = meant_for(read[job.slug]).filter(pk__in=moved.ids).values_list("pk", flat=True)
-        ask(job, tenants, moved.actor_name, {})
+    for job in Job.objects.filter(slug__in=read):
+        ask(job, moved.rows.filter(_read_by(read[job.slug])).values_list("pk", flat=True), moved.actor_name, {})
 
 
 def unread() -> Q:
     """Return the condition of the tenants for which `synced` would queue nothing."""
-    read = Q(pk__in=[])
-    for kind in _reading_for_tenants():
-        active = Exists(Job.objects.filter(slug=kind.slug, status=Job.Status.ACTIVE))
-        read |= Q(active) & Q(pk__in=meant_for(kind).values("pk"))
-    return ~read
+    return ~reduce(or_, map(_read_by, _reading_for_tenants()), Q(pk__in=[]))
+
+
+def _read_by(kind: JobKind) -> Q:
+    """Return the condition of the tenants that a job reads for, while it is active."""
+    active = Exists(Job.objects.filter(slug=kind.slug, status=Job.Status.ACTIVE))
+    return Q(active, pk__in=meant_for(kind).values("pk"))
 
 
 def _reading_for_tenants() -> list[JobKind]:
