@@ -124,7 +124,7 @@ def things(request: HttpRequest, back: str) -> list[Told]:
     """Return what is left so, the longest first, each with its button; a noun of which nothing is held is not read."""
     found = [(each, row) for each, number in _counted(request) if number for row in _read(each)]
     who = last_actors([row.pk for _each, row in found], {verb for each, _row in found for verb in each.by})
-    told = [_told(request, each, row, who.get(row.pk, ""), back) for each, row in found]
+    told = [_thing(request, each, row, who.get(row.pk, ""), back) for each, row in found]
     return sorted(told, key=lambda thing: cast("dt.datetime", thing["since"]))
 
 
@@ -134,7 +134,7 @@ def _read(each: Holding) -> Iterable[Model]:
     return cast("Iterable[Model]", rows.order_by(F(each.since).asc(nulls_last=True))[: COUNTED_UP_TO + 1])
 
 
-def _told(request: HttpRequest, each: Holding, row: Any, who: str, back: str) -> Told:
+def _thing(request: HttpRequest, each: Holding, row: Any, who: str, back: str) -> Told:
     pages = cast("VerbAdmin[Any]", admin.site.get_model_admin(each.model))
     options = each.model._meta
     permitted = pages.permitted(request)

@@ -118,7 +118,7 @@ def _process_name(number: int) -> str:
     return f"{socket.gethostname()}/{what}/{number}"[:100]
 
 
-def _told(line: Line) -> dict[str, Any]:
+def _as_values(line: Line) -> dict[str, Any]:
     """Return a line as our output has it: what it is found by stands beside its values."""
     beside = {name: str(value) for name in (*WORDS, *IDS) if (value := getattr(line, name))}
     head = {"timestamp": line.at.isoformat(timespec="milliseconds"), "level": logging.getLevelName(line.level).lower()}
@@ -131,7 +131,7 @@ class Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         line = line_of(record)
-        told = _told(line) | {"process": line.process} | ({"exception": line.traceback} if line.traceback else {})
+        told = _as_values(line) | {"process": line.process} | ({"exception": line.traceback} if line.traceback else {})
         return as_json(told)
 
 
@@ -145,7 +145,7 @@ class Readable(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and its traceback below it."""
         line = line_of(record)
-        written = str(self.renderer(None, "", _told(line)))
+        written = str(self.renderer(None, "", _as_values(line)))
         return f"{written}\n{line.traceback}" if line.traceback else written
 
 

@@ -81,7 +81,7 @@ def told_picture(now: Picture) -> Told:
     """Return the picture as its template reads it: what is wrong first."""
     grave = [vitals.ERROR, vitals.WARNING, vitals.OK]
     ordered = sorted(now.checks.items(), key=lambda named: grave.index(named[1].status))
-    return {"headline": headline(now), "asked_at": now.taken_at, "checks": [_told(*named) for named in ordered]}
+    return {"headline": headline(now), "asked_at": now.taken_at, "checks": [_check(*named) for named in ordered]}
 
 
 def headline(now: Picture) -> Told:
@@ -95,7 +95,7 @@ def headline(now: Picture) -> Told:
     return {"state": "completed", "words": _("Everything that we stand on is in order.")}
 
 
-def _told(name: str, found: Finding) -> Told:
+def _check(name: str, found: Finding) -> Told:
     return {
         "name": name,
         "title": CHECKS[name].title,

@@ -167,7 +167,7 @@ def _add_detail(router: Router, model: type[Acted], detail: type[Schema], id_of:
 
 def _add_verb_on_one(router: Router, verb: Verb, id_of: IdOf) -> None:
     Given, Answer = asked_of(verb, Asked), _answer_of(verb, Done)
-    told = _told(verb, verb.model._meta.verbose_name)
+    told = _documented(verb, verb.model._meta.verbose_name)
     # Where a reason is needed there is nothing to be done without a body; else it may be left out, as runbook 0 does.
     default: Any = ... if "reason" in verb.asks else Given()
 
@@ -188,7 +188,7 @@ def _add_verb_on_one(router: Router, verb: Verb, id_of: IdOf) -> None:
 
 def _add_verb_on_many(router: Router, verb: Verb) -> None:
     Given, Answer = asked_of(verb, AskedOfMany), _answer_of(verb, DoneMany)
-    told = _told(verb, verb.model._meta.verbose_name_plural)
+    told = _documented(verb, verb.model._meta.verbose_name_plural)
 
     @router.post(
         f"/{verb.name}",
@@ -220,7 +220,7 @@ def _shown(request: HttpRequest, record: ActionRun, verb: Verb) -> dict[str, Any
     return {"shown_once": [{"label": each.label, "text": each.text} for each in record.shown_once]}
 
 
-def _told(verb: Verb, rows: Words | None) -> dict[str, Any]:
+def _documented(verb: Verb, rows: Words | None) -> dict[str, Any]:
     """Return what the documentation says of a verb."""
     return {"summary": f"{verb.label} {rows}", "description": str(verb.help)}
 

@@ -72,7 +72,7 @@ def move(
     """
     picked, picked_params = _picked(step, rows, limit)
     types = _types(step) | ({} if each is None else KEYED)
-    listed, told = (_listed(types), [_told(types, given or {}, each)]) if types else ("", [])
+    listed, told = (_listed(types), [_as_json(types, given or {}, each)]) if types else ("", [])
     assigned, set_params = _assignments(step)
     items, item_params = _items(step, run_id, actor_name) if history else ("", [])
     found = _execute(
@@ -168,7 +168,7 @@ def finish(
 ) -> list[Row]:
     """Do `move`, without history, for rows held under a token, each by values of its own: compiled once for each step."""
     sql, types, before, after = _finishing(step, tuple(sets.items()))
-    told = [*before, array(outcomes), token, _told(types, {}, outcomes), *after]
+    told = [*before, array(outcomes), token, _as_json(types, {}, outcomes), *after]
     return _followed(step, _execute(sql, told), {}, actor_name, None)
 
 
@@ -278,7 +278,7 @@ def _listed(types: Mapping[str, str]) -> str:
     return f", given AS (SELECT * FROM {recordsets.table('list', types)})"  # noqa: S608 # names from models only
 
 
-def _told(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None) -> str:
+def _as_json(types: Mapping[str, str], given: Mapping[str, Any], each: Mapping[UUID, Mapping[str, Any]] | None) -> str:
     """Return that list as JSON: of what holds for all rows, or a line for each."""
     if each is None:
         return recordsets.mended_text([{name: given.get(name) for name in types}])

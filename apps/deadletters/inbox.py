@@ -37,7 +37,7 @@ def opened(moved: Moved, instead: Mapping[UUID, UUID] | None = None) -> None:
     known = DeadLetter.objects.filter(source_kind=kind, source_id__in=letters)
     again = {key: letters.pop(source_id) for source_id, key in known.values_list("source_id", "pk")}
     if again:
-        _follow(DeadLetter.reopen, known, moved, each={key: _told(letter) for key, letter in again.items()})
+        _follow(DeadLetter.reopen, known, moved, each={key: _failure_of(letter) for key, letter in again.items()})
     DeadLetter.objects.bulk_create(letters.values())
     _keep_words(again | {letter.pk: letter for letter in letters.values()})
     _joined(families, moved)
@@ -147,7 +147,7 @@ def _words(letter: DeadLetter, payload: Any) -> str:
     return "\n".join(word for word in words if word)
 
 
-def _told(letter: DeadLetter) -> dict[str, Any]:
+def _failure_of(letter: DeadLetter) -> dict[str, Any]:
     """Return what a new failure writes over the old one."""
     columns = ("error_type", "failure_class", "message", "fingerprint", "attempts")
     return {name: getattr(letter, name) for name in columns}

@@ -185,7 +185,7 @@ def _put(
     place: int, entry: EndpointEntry, row: Endpoint | None, known: Mapping[str, Mapping[str, Any]], actor: Actor
 ) -> Change:
     before = _entry_of(row).model_dump() if row else {}
-    told = _told(before, entry.model_dump()) if row else []
+    told = _changes(before, entry.model_dump()) if row else []
     if row and not told:
         return Change(entry.slug)
     row = row or Endpoint(slug=entry.slug)
@@ -274,5 +274,5 @@ def _map(
     return Change(entry.endpoint, newest is None, told)
 
 
-def _told(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     return [f"{word}: {before[word]!r} -> {after[word]!r}" for word in after if before[word] != after[word]]

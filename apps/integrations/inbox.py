@@ -202,14 +202,14 @@ def _stored(source: str, arrivals: Mapping[UUID, Arrival], came: Came, seal: Sea
     """Store events; say whether all are there now and new."""
     if seal:
         return False
-    told = recordsets.text([_told(key, arrival) for key, arrival in arrivals.items()])
+    told = recordsets.text([_as_row(key, arrival) for key, arrival in arrivals.items()])
     largest = max(len(arrival.body) for arrival in arrivals.values())
     with connection.cursor() as cursor:
         cursor.execute(_store(), [*_how(came), told, source, largest])
         return bool(cursor.rowcount == len(arrivals))
 
 
-def _told(key: UUID, arrival: Arrival) -> dict[str, Any]:
+def _as_row(key: UUID, arrival: Arrival) -> dict[str, Any]:
     """Return an event as the statement reads it."""
     return {
         "id": str(key),

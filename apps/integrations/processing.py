@@ -148,7 +148,7 @@ def _give_up(
     event: IntegrationEvent, failure: FailureClass, error_type: str, why: str, fields: Mapping[str, Any] | None = None
 ) -> str:
     """Another attempt cannot change it: a person must mend the mapping, or the sender the event."""
-    told = {**_told(failure, error_type, why), "error_fields": dict(fields or {})}
+    told = {**_failure(failure, error_type, why), "error_fields": dict(fields or {})}
     leases.finish(IntegrationEvent.fail, {event.pk: told}, event.token or 0)
     return "failed"
 
@@ -156,19 +156,19 @@ def _give_up(
 def _try_again(event: IntegrationEvent, failure: FailureClass, error_type: str, why: str) -> str:
     if event.attempts + 1 >= event.max_retries:
         words = f"Max retries exceeded: {why}"  # the words of runbook 1, in whatever language
-        told = {**_told(failure, error_type, words), "error_fields": {}}
+        told = {**_failure(failure, error_type, words), "error_fields": {}}
         leases.finish(IntegrationEvent.fail, {event.pk: told}, event.token or 0)
         return "failed"
     wait = wait_after(event.attempts)
     leases.finish(
         IntegrationEvent.give_back,
-        {event.pk: {**_told(failure, error_type, why), "wait": wait}},
+        {event.pk: {**_failure(failure, error_type, why), "wait": wait}},
         event.token or 0,
     )
     return "given back"
 
 
-def _told(failure: FailureClass, error_type: str, why: str) -> dict[str, Any]:
+def _failure(failure: FailureClass, error_type: str, why: str) -> dict[str, Any]:
     return {"failure_class": failure, "error_type": error_type[:100], "last_error": masked_text(why)[:4000]}
 
 

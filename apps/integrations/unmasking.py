@@ -51,11 +51,11 @@ class _Merge:
         for path, leaf in _leaves(true, ()):
             shown = masked(leaf)
             if isinstance(shown, str) and shown != leaf and not any(is_secret(part) for part in path):
-                self.stands_for.setdefault(shown, {})[_told(leaf)] = leaf
+                self.stands_for.setdefault(shown, {})[_as_json(leaf)] = leaf
 
     def at(self, typed: Any, shown: Any, true: Any, path: Path) -> Any:
         """Return the value at a path, looked at beside what was shown there."""
-        if _told(typed) == _told(shown):
+        if _as_json(typed) == _as_json(shown):
             return true
         if isinstance(typed, dict) and isinstance(shown, dict):
             return {
@@ -86,7 +86,7 @@ class _Merge:
         if len(typed) == len(shown):
             pairs: list[int | None] = list(range(len(typed)))
         else:
-            pairs = _paired([_told(item) for item in shown], [_told(item) for item in typed])
+            pairs = _paired([_as_json(item) for item in shown], [_as_json(item) for item in typed])
             self._look_alike(shown, true, path)
         return [
             self.new(item, (*path, str(index)))
@@ -99,7 +99,7 @@ class _Merge:
         """Of two items that look alike masked, nobody can say which one was taken out."""
         meant: dict[str, set[str]] = {}
         for item, value in zip(shown, true, strict=True):
-            meant.setdefault(_told(item), set()).add(_told(value))
+            meant.setdefault(_as_json(item), set()).add(_as_json(value))
         if any(len(values) > 1 for values in meant.values()):
             self._wrong(path, _("has items that look alike masked: type those that stay whole."), None)
 
@@ -134,6 +134,6 @@ def in_a_secret(path: str) -> bool:
     return any(is_secret(part.replace("~1", "/").replace("~0", "~")) for part in path.split("/"))
 
 
-def _told(value: Any) -> str:
+def _as_json(value: Any) -> str:
     """Return a value as text: 1 and true, 1 and 1.0 are not the same to a far end."""
     return json.dumps(value, sort_keys=True)

@@ -36,7 +36,7 @@ def receive(request: HttpRequest, source: str, secret: str = "") -> HttpResponse
     proof = doors.prove(visited, told.headers, told.body, secret)
     taken = _taken_in(visited, told, Came(proof, visited.address, told.content_type, inbox.kept_headers(told.headers)))
     transaction.on_commit(partial(wake_once, process_events))
-    return _told(taken)
+    return _answer(taken)
 
 
 def _taken_in(visited: Visit, request: Request, came: Came) -> list[Taken]:
@@ -58,7 +58,7 @@ def _taken_in(visited: Visit, request: Request, came: Came) -> list[Taken]:
     )
 
 
-def _told(taken: list[Taken]) -> HttpResponse:
+def _answer(taken: list[Taken]) -> HttpResponse:
     """Answer as senders expect it (contracts §1.6); of a batch with every id."""
     told = {
         "status": "received",

@@ -31,7 +31,7 @@ def decide(operation: PendingOperation, outcome: Outcome, doubles: Doubles, serv
     failure = outcome.failure_class
     if outcome.succeeded or failure is None:
         return Next(PendingOperation.complete, _answer(operation, outcome))
-    told = _told(operation, outcome, failure)
+    told = _failure(operation, outcome, failure)
     if failure in NO_ATTEMPT_USED:
         return _again(told | {"used": 0}, floor=HELD)
     attempts = operation.attempts + 1
@@ -61,7 +61,7 @@ def _answer(operation: PendingOperation, outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _told(operation: PendingOperation, outcome: Outcome, failure: FailureClass) -> dict[str, Any]:
+def _failure(operation: PendingOperation, outcome: Outcome, failure: FailureClass) -> dict[str, Any]:
     return {
         "failure_class": failure,
         "error_type": failure,

@@ -41,7 +41,7 @@ async def record(request: web.Request) -> web.Response:
         raise web.HTTPNotFound(text=f"The simulator has no {NOUNS[resource]} {id}.")
     return _page(
         f"{NOUNS[resource].capitalize()} {id}",
-        *[_story(world, entry["subject"], NOUNS[resource]) for entry in _told(world, f"{resource}/{id}")],
+        *[_story(world, entry["subject"], NOUNS[resource]) for entry in _entries(world, f"{resource}/{id}")],
         _table(("Field", "Value"), [(name, value) for name, value in row.items()]),
     )
 
@@ -51,7 +51,7 @@ async def style(request: web.Request) -> web.Response:
     return web.Response(text=STYLE.read_text(), content_type="text/css")
 
 
-def _told(world: World, record: str) -> list[Any]:
+def _entries(world: World, record: str) -> list[Any]:
     return world.ledger.entries("piperun", record=record)
 
 

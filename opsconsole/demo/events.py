@@ -42,7 +42,7 @@ def tell_of_a_lead(random: Random) -> None:
     lead, number = wares.lead(random), new_id()
     source = EventSource.objects.get(slug="site")
     inbox.take_in(
-        [_told(source, "lead.created", lead, id=number, event_id=str(number), subject=f"lead-{number.hex[-5:]}")]
+        [_row(source, "lead.created", lead, id=number, event_id=str(number), subject=f"lead-{number.hex[-5:]}")]
     )
 
 
@@ -64,10 +64,10 @@ def tell_of_referrals() -> bool:
 def _event(sources: dict[str, EventSource], number: int, at: dt.datetime, random: Random) -> IntegrationEvent:
     source, kind, data = random.choice(KINDS)
     moments = dict.fromkeys(("occurred_at", "received_at", "due_at"), at)
-    return _told(sources[source], kind, data, id=id_at(at), event_id=f"demo-{number}", **moments)
+    return _row(sources[source], kind, data, id=id_at(at), event_id=f"demo-{number}", **moments)
 
 
-def _told(source: EventSource, kind: str, data: dict[str, Any], **columns: Any) -> IntegrationEvent:
+def _row(source: EventSource, kind: str, data: dict[str, Any], **columns: Any) -> IntegrationEvent:
     return IntegrationEvent(
         source=source,
         event_type=kind,

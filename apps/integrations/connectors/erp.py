@@ -158,7 +158,8 @@ def classify(response: requests.Response, repeatable: bool) -> Outcome:
     """Read one answer: an error in the body first, whatever the status, then the status."""
     said = _said(response)
     if response.ok and said:
-        return Outcome(_class_of(said), _("Answered %(status)s with an error: %(said)s") % _told(response, said))
+        words = _("Answered %(status)s with an error: %(said)s") % {"status": response.status_code, "said": said}
+        return Outcome(_class_of(said), words)
     outcome = by_status(response, True, said)
     if response.status_code == 400:  # an unknown parameter: what we ask for is wrong, not a record
         return replace(outcome, failure_class=FailureClass.CONFIG)
@@ -324,10 +325,6 @@ def _class_of(said: str) -> FailureClass:
     if CREDENTIAL.search(said):
         return FailureClass.CREDENTIAL
     return FailureClass.TRANSIENT if PASSING.search(said) else FailureClass.UNKNOWN
-
-
-def _told(response: requests.Response, said: str) -> dict[str, Any]:
-    return {"status": response.status_code, "said": said}
 
 
 ERP = Connector(

@@ -115,7 +115,7 @@ def classify(response: requests.Response, repeatable: bool) -> Outcome:
 def create(noun: Noun, order: Order) -> Steps:
     """Create a record, unless an earlier call may have done it and a look finds it, or cannot say."""
     if order.called_at and (found := (yield from _look(noun, order))):
-        return _told(found, _("It was already there: an earlier call had reached Piperun."))
+        return _saying(found, _("It was already there: an earlier call had reached Piperun."))
     body = {noun.mark: order.reference} if noun.mark else {}
     response = yield _request(order, "POST", noun.resource, json=body | _payload(order))
     outcome = classify(response, False)
@@ -139,7 +139,7 @@ def confirm_created(noun: Noun, order: Order) -> Steps:
     else:
         found = yield from _look(noun, order)
     absent = Outcome(FailureClass.PERMANENT_DATA, _("There is no such record in Piperun."))
-    return _told(found, _("It is there.")) if found else absent
+    return _saying(found, _("It is there.")) if found else absent
 
 
 def confirm_updated(noun: Noun, order: Order) -> Steps:
@@ -149,7 +149,7 @@ def confirm_updated(noun: Noun, order: Order) -> Steps:
     other = [name for name, value in _payload(order).items() if name in row and not _same(value, row[name])]
     if outcome.succeeded and other:
         return _unsure(_("The record now has other values in: %s.") % ", ".join(other), outcome)
-    return _told(outcome, _("It is there, with these values."))
+    return _saying(outcome, _("It is there, with these values."))
 
 
 def probe(site: Site) -> Steps:
@@ -316,7 +316,7 @@ def _found(noun: Noun, order: Order, row: Row) -> Outcome:
     return Outcome(remote_id=id, remote_url=link, result=row)
 
 
-def _told(outcome: Outcome, message: str) -> Outcome:
+def _saying(outcome: Outcome, message: str) -> Outcome:
     return replace(outcome, message=message) if outcome.succeeded else outcome
 
 

@@ -55,7 +55,7 @@ class Command(BaseCommand):
             told = {"waiting": lane.waiting, "places": lane.lane.at_work, "most": lane.queue.concurrency}
             words = _("%(waiting)s wait, %(places)s of %(most)s workers at it") % told
             self.stdout.write(f"{_('queue'):<8}{lane.queue.slug:<32}{lane.queue.get_status_display():<14}{words}")
-        self.stdout.write(_told(now.word))
+        self.stdout.write(_state(now.word))
         kinds = {row.kind for row, each in now if not each.silent}
         if now.word != "inactive" and not kinds >= {Process.Kind.TICKER, Process.Kind.BEAT}:
             self.stderr.write(_("Beat or the ticker does not run: what becomes due later is not found."))
@@ -105,7 +105,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _told(word: str) -> str:
+def _state(word: str) -> str:
     return {
         "running": _("running"),
         "paused": _("paused: every queue is"),
