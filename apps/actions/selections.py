@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.core.exceptions import FieldError, ValidationError
-from django.db.models import BooleanField, DateTimeField, Q, UUIDField
-from django.utils.dateparse import parse_date, parse_datetime
+from django.db.models import BooleanField, DateTimeField, DurationField, Q, UUIDField
+from django.utils.dateparse import parse_date, parse_datetime, parse_duration
 from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -248,10 +248,13 @@ def _condition(model: type[Acted], word: str, value: str) -> Q:
     if lookup.endswith("__isnull"):
         return Q(**{lookup: not _yes(word, value)})
     column = model._meta.get_field(lookup.split("__")[0])
+    column = getattr(column, "output_field", column)  # of one that the database generates, what it holds
     if column.is_relation:
         return _related(column, word, lookup, value.split(","))
     if isinstance(column, DateTimeField):
         return Q(**{lookup: moment(word, value)})
+    if isinstance(column, DurationField):
+        return Q(**{lookup: _span(word, value)})
     if isinstance(column, BooleanField):
         return Q(**{lookup: _yes(word, value)})
     values = ["" if part == EMPTY else part for part in value.split(",")]
@@ -297,6 +300,18 @@ def moment(word: str, value: str) -> dt.datetime:
             _("%(word)s takes a day or a moment: 2026-01-31 or 2026-01-31T18:00:00-03:00.") % {"word": word}
         )
     return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(settings.OPS_TIME_ZONE))
+
+
+def _span(word: str, value: str) -> dt.timedelta:
+    try:
+        span = parse_duration(value)
+    except OverflowError:
+        span = None
+    if span is None:
+        raise UnknownFilter(
+            _("%(word)s takes seconds, or hours, minutes and seconds: 90 or 00:01:30.") % {"word": word}
+        )
+    return span
 
 
 def _yes(word: str, value: str) -> bool:

@@ -1,3 +1,5 @@
+import datetime as dt
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -5,6 +7,8 @@ from django.db.models.functions import Now
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
+from apps.actions.selections import Selection
+from apps.actions.verbs import UnknownFilter
 from apps.jobs import execution, scheduling
 from apps.jobs.models import Job, JobRun, Tenant
 from tests.cast import ROOT
@@ -114,3 +118,16 @@ def test_a_job_shows_its_last_runs_and_its_slowest(page: Client, jobs: dict[str,
     execution.run_here(run)
     lists = page.get(f"{JOBS}{jobs['quiet'].pk}/change/").context["lists"]
     assert [[each.pk for each in listed["runs"]] for listed in lists] == [[run.pk], [run.pk]]
+
+
+@pytest.mark.parametrize("took", ["soon", "nan", "1e400", "9" * 30])
+def test_a_time_that_is_none_is_refused_and_says_what_one_looks_like(db: None, took: str) -> None:
+    with pytest.raises(UnknownFilter, match="slower takes seconds, or hours, minutes and seconds: 90 or 00:01:30"):
+        Selection.matching(JobRun, {"slower": took})
+
+
+@pytest.mark.parametrize(("took", "found"), [("90", 1), ("00:01:30", 1), ("91", 0)])
+def test_runs_are_found_by_how_long_they_took(jobs: dict[str, Job], took: str, found: int) -> None:
+    began = Now() - dt.timedelta(seconds=90)
+    run = JobRun.objects.create(job=next(iter(jobs.values())), status="succeeded", started_at=began, finished_at=Now())
+    assert Selection.matching(JobRun, {"slower": took}).rows().filter(pk=run.pk).count() == found
