@@ -1,10 +1,15 @@
 """Statements that the database plans once for each connection: to read and plan one may take longer than to run it."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
+
+from apps.actions import instances
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def prepared_cursor() -> CursorWrapper:
@@ -20,3 +25,19 @@ def prepared_cursor() -> CursorWrapper:
         made = ServerBindingCursor(connection.connection)  # type: ignore[call-arg] # it is psycopg's, which takes one
         cursor: CursorWrapper = connection._prepare_cursor(made)
         return cursor
+
+
+class Reading(Generic[Row]):
+    """Rows that many requests read by the same queryset: Django compiles it once for each process."""
+
+    def __init__(self, rows: models.QuerySet[Row]) -> None:
+        self.model = rows.model
+        self.columns = self.model._meta.concrete_fields
+        named = rows.values_list(*[field.attname for field in self.columns])
+        self.sql, self.params = named.query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
+
+    def rows(self) -> Sequence[Row]:
+        """Read them."""
+        with prepared_cursor() as cursor:
+            cursor.execute(self.sql, self.params)
+            return instances.read(self.model, self.columns, cursor.fetchall())

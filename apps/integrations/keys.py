@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
 from apps.actions.actors import Actor
+from apps.actions.preparing import prepared_cursor
 from apps.actions.running import database_now, step
 from apps.actions.selections import plain as is_plain
 from apps.actions.shown import show_once
@@ -182,7 +183,7 @@ _recalled: dict[tuple[str, str], tuple[Any, float]] = {}
 
 def _read(sought: str, address: str) -> Any:
     """Return the row of a key, with whether it opens, whether this use is noted, and its group's permissions, by their ids."""
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(FIND, [address, sought])
         row = cursor.fetchone()
     if row is None:

@@ -1,15 +1,20 @@
 """The names by which people and systems know a service: its own, and its aliases."""
 
+from collections.abc import Sequence
+from functools import cache
+
 from django.utils.translation import gettext as _
 
+from apps.actions.preparing import Reading
 from apps.actions.selections import closest
 from apps.actions.verbs import NotFound
-from apps.integrations.models import Service
+from apps.integrations.models import CircuitBreaker, Service
 
 
 def services_by_name() -> dict[str, Service]:
     """Return the services with their breakers by every name they have; a service's own name wins over an alias."""
-    services = list(Service.objects.select_related("breaker").order_by("slug"))
+    services = _services().rows()
+    _know_breakers(services)
     aliased = {alias: service for service in reversed(services) for alias in service.aliases}
     return aliased | {service.slug: service for service in services}
 
@@ -25,3 +30,22 @@ def named_service(name: str) -> Service:
         code="not_found",
         allowed=sorted(known),
     )
+
+
+def _know_breakers(services: Sequence[Service]) -> None:
+    by_id = {service.pk: service for service in services}
+    for service in services:  # who has none is not asked for it one by one
+        Service._meta.get_field("breaker").set_cached_value(service, None)
+    for breaker in _breakers().rows():
+        if breaker.service_id in by_id:  # it may have come between the two looks
+            breaker.service = by_id[breaker.service_id]
+
+
+@cache
+def _services() -> Reading[Service]:
+    return Reading(Service.objects.order_by("slug"))
+
+
+@cache
+def _breakers() -> Reading[CircuitBreaker]:
+    return Reading(CircuitBreaker.objects.all())

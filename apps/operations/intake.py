@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from apps.actions.inserting import insert
 from apps.actions.instances import new
+from apps.actions.preparing import Reading
 from apps.actions.selections import closest
 from apps.actions.verbs import Invalid
 from apps.deadletters.failures import FailureClass
@@ -116,7 +117,7 @@ def _held(service: Service) -> list[str]:
     reasons = missing_credentials(service)
     if service.status == Service.Status.PAUSED:
         reasons.append(_("The service %s is paused.") % service)
-    if CircuitBreaker.objects.filter(service=service, status=CircuitBreaker.Status.OPEN).exists():
+    if hasattr(service, "breaker") and service.breaker.status == CircuitBreaker.Status.OPEN:
         reasons.append(_("The circuit breaker of %s is open.") % service)
     return reasons
 
@@ -127,7 +128,7 @@ class Intake:
     def __init__(self) -> None:
         self.by_name = services_by_name()
         self.services = {service.slug: service for service in self.by_name.values()}
-        self.queues = {queue.slug: queue for queue in Queue.objects.all()}
+        self.queues = {queue.slug: queue for queue in _queues().rows()}
         self.tenants: dict[str, Tenant] = {}
         self.traceparent = current().traceparent
 
@@ -167,6 +168,11 @@ class Intake:
         if slug and slug not in self.tenants:
             self.tenants.update({tenant.slug: tenant for tenant in Tenant.objects.filter(slug=slug)})
         return _named("tenant", slug, self.tenants) if slug else None
+
+
+@cache
+def _queues() -> Reading[Queue]:
+    return Reading(Queue.objects.order_by())
 
 
 def _row_of_many(intake: Intake, index: int, wanted: Wanted, source: str) -> PendingOperation:

@@ -92,4 +92,4 @@ def _make_due(wanted: Selection) -> None:
 def _reasons(pending: Selection) -> list[str]:
     """Say what holds the operations that still wait: one of each service and queue tells."""
     some = pending.rows().order_by("queue_id", "service_id").distinct("queue_id", "service_id")
-    return why_waiting(list(some.select_related("service", "queue")))
+    return why_waiting(list(some.select_related("service__breaker", "queue")))
