@@ -1,11 +1,11 @@
 """Statements that the database plans once for each connection: to read and plan one may take longer than to run it."""
 
-from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
+from django.db.models.expressions import RawSQL
 
 from apps.actions import instances
 
@@ -27,17 +27,28 @@ def prepared_cursor() -> CursorWrapper:
         return cursor
 
 
+PLACE = object()
+GIVEN = RawSQL("%s", (PLACE,))
+"""Stands in a queryset for the value that is given with each reading."""
+
+
 class Reading(Generic[Row]):
-    """Rows that many requests read by the same queryset: Django compiles it once for each process."""
+    """Rows that many requests read by the same queryset, with its annotations: Django compiles it once for each process."""
 
     def __init__(self, rows: models.QuerySet[Row]) -> None:
         self.model = rows.model
         self.columns = self.model._meta.concrete_fields
-        named = rows.values_list(*[field.attname for field in self.columns])
+        self.annotated = list(rows.query.annotations)
+        named = rows.values_list(*[field.attname for field in self.columns], *self.annotated)
         self.sql, self.params = named.query.get_compiler(DEFAULT_DB_ALIAS).as_sql()
 
-    def rows(self) -> Sequence[Row]:
+    def rows(self, given: Any = None) -> list[Row]:
         """Read them."""
         with prepared_cursor() as cursor:
-            cursor.execute(self.sql, self.params)
-            return instances.read(self.model, self.columns, cursor.fetchall())
+            cursor.execute(self.sql, [given if value is PLACE else value for value in self.params])
+            found = cursor.fetchall()
+        count = len(self.columns)
+        rows = instances.read(self.model, self.columns, [values[:count] for values in found])
+        for row, values in zip(rows, found, strict=True):
+            vars(row).update(zip(self.annotated, values[count:], strict=True))
+        return rows

@@ -34,9 +34,12 @@ def test_rows_are_those_of_bulk_create(company: Company, count: int) -> None:
         assert columns(PendingOperation.objects.get(pk=one.pk)) == columns(PendingOperation.objects.get(pk=other.pk))
 
 
-def test_a_row_that_cannot_be_stored_keeps_all_out(company: Company) -> None:
-    rows = operations(company, [{"a": 1}, {"a": 2}])
-    rows[1].entity_id = "x" * 201
+@pytest.mark.parametrize("too_long", [[1], [0, 1]], ids=["one", "all"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_row_that_cannot_be_stored_keeps_all_out(company: Company, count: int, too_long: list[int]) -> None:
+    rows = operations(company, PAYLOADS[:count])
+    for index in too_long:
+        rows[index % count].entity_id = "x" * 201
     before = PendingOperation.objects.count()
     with pytest.raises(DataError), transaction.atomic():
         insert(rows)
