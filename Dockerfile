@@ -28,6 +28,6 @@ import http.client, os; \
 web = http.client.HTTPConnection('127.0.0.1', 8000, timeout=3); \
 web.request('GET', '/health/live', headers={'Host': os.environ['ALLOWED_HOSTS'].split(',')[0].lstrip('.')}); \
 raise SystemExit(web.getresponse().status != 200)"]
-CMD ["gunicorn", "opsconsole.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "gthread", "--workers", "2", "--threads", "4", \
+CMD ["gunicorn", "opsconsole.wsgi", "--bind", "0.0.0.0:8000", "--worker-class", "opsconsole.serving.EvenWorker", "--workers", "2", "--threads", "4", \
      "--graceful-timeout", "25", "--worker-tmp-dir", "/dev/shm", "--no-control-socket", "--access-logfile", "-", \
      "--logger-class", "opsconsole.logs.MaskedLogger"]

@@ -15,7 +15,8 @@ from benchmarks.ground import AS_SHIPPED, ROOT, no_limits
 from opsconsole import processes
 from opsconsole.processes import Program
 
-GUNICORN = ("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket")
+EVEN = ("--worker-class", "opsconsole.serving.EvenWorker")
+GUNICORN = (*EVEN, "--workers", "2", "--threads", "4", "--no-control-socket")
 """As `manage.py up` and the image start it."""
 SHIPPED = ("opsconsole.wsgi", "--logger-class", "opsconsole.logs.MaskedLogger")
 BARE = ("benchmarks.bare_web:serve()",)

@@ -148,7 +148,8 @@ def web(machine: Machine, door: socket.socket) -> Program:
     """Return the web, which answers at a port that we hold."""
     web = machine.program(
         *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
-        *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
+        *("--worker-class", "opsconsole.serving.EvenWorker"),
+        *("--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
         *("--access-logfile", str(machine.data / "logs" / "access.log")),
         *("--logger-class", "opsconsole.logs.MaskedLogger"),
     )

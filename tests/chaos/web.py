@@ -33,7 +33,8 @@ class Web:
             name="web",
             argv=[
                 *(sys.executable, "-m", "gunicorn", "opsconsole.wsgi", "--bind", self.url.removeprefix("http://")),
-                *("--worker-class", "gthread", "--workers", "2", "--threads", "4", "--no-control-socket"),
+                *("--worker-class", "opsconsole.serving.EvenWorker"),
+                *("--workers", "2", "--threads", "4", "--no-control-socket"),
             ],
             env=world.env | env,
             log=logs / "web.log",
