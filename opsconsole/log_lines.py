@@ -121,8 +121,12 @@ def _process_name(number: int) -> str:
 def _as_values(line: Line) -> dict[str, Any]:
     """Return a line as our output has it: what it is found by stands beside its values."""
     beside = {name: str(value) for name in (*WORDS, *IDS) if (value := getattr(line, name))}
-    head = {"timestamp": line.at.isoformat(timespec="milliseconds"), "level": logging.getLevelName(line.level).lower()}
-    return {**head, "logger": line.logger, "event": line.text, **beside, **line.fields}
+    return {**_head(line.at, line.level, line.logger, line.text), **beside, **line.fields}
+
+
+def _head(at: dt.datetime, level: int, logger: str, text: str) -> dict[str, Any]:
+    told = {"timestamp": at.isoformat(timespec="milliseconds"), "level": logging.getLevelName(level).lower()}
+    return {**told, "logger": logger, "event": text}
 
 
 class Json(logging.Formatter):
@@ -133,6 +137,16 @@ class Json(logging.Formatter):
         line = line_of(record)
         told = _as_values(line) | {"process": line.process} | ({"exception": line.traceback} if line.traceback else {})
         return as_json(told)
+
+
+class AsJson(logging.Formatter):
+    """The same of a text that is masked already, and that nothing is bound to."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        at = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        head = _head(at, record.levelno, record.name, _text(record)[:LONGEST_TEXT])
+        return as_json({**head, "process": process_name()})
 
 
 class Readable(logging.Formatter):

@@ -5,17 +5,33 @@ import logging.config
 from typing import Any
 
 from django.conf import settings
-from gunicorn.glogging import Logger  # type: ignore[import-untyped] # has no types
+from gunicorn.glogging import Logger, SafeAtoms  # type: ignore[import-untyped] # has no types
 
 from apps.integrations.masking import masked_url
-from opsconsole.log_lines import Json
+from opsconsole.log_lines import AsJson
 
-ADDRESSES = ("r", "U", "q", "f")
-"""gunicorn's letters for the request line, the path, the query and the referrer."""
+OWN = frozenset("hltsmHBbDTMLp")
+"""gunicorn's letters for what no client words: the address, times, the status, sizes and the like."""
+
+
+class MaskedAtoms(SafeAtoms):  # type: ignore[misc] # gunicorn has no types
+    """What a line of the access log is made of: masked where a client worded it, as the line asks for it."""
+
+    def __init__(self, atoms: dict[str, Any]) -> None:
+        dict.__init__(
+            self, atoms
+        )  # the base's goes through all there are, every header and more, of which few are asked for
+
+    def __getitem__(self, letter: str) -> Any:
+        """Return a part of the line."""
+        told = super().__getitem__(letter)
+        return told if letter in OWN else masked_url(str(told)).replace('"', '\\"')
 
 
 class MaskedLogger(Logger):  # type: ignore[misc] # gunicorn has no types
-    """gunicorn's logger: what it says of itself goes where our lines go, and addresses are written masked."""
+    """gunicorn's logger: what it says of itself goes where our lines go, and of each request the parts are written masked."""
+
+    atoms_wrapper_class = MaskedAtoms
 
     def setup(self, cfg: Any) -> None:
         """Hand its lines over. The arbiter loads no application, so it reads where lines go by itself."""
@@ -26,9 +42,4 @@ class MaskedLogger(Logger):  # type: ignore[misc] # gunicorn has no types
         self.error_log.propagate = True
         if settings.PRODUCTION:
             for handler in self.access_log.handlers:
-                handler.setFormatter(Json())
-
-    def atoms(self, resp: Any, req: Any, environ: Any, request_time: Any) -> dict[str, Any]:
-        """Return what a line is made of."""
-        found: dict[str, Any] = super().atoms(resp, req, environ, request_time)
-        return found | {letter: masked_url(str(found[letter])) for letter in ADDRESSES if found.get(letter)}
+                handler.setFormatter(AsJson())

@@ -17,7 +17,10 @@ def test_the_access_log_tells_no_secret_of_an_address() -> None:
         "HTTP_REFERER": "https://x.example.com/?token=abc",
     }
     took = SimpleNamespace(seconds=0, microseconds=5)
-    written = MaskedLogger(Config()).atoms(response, request, environ, took)
+    log = MaskedLogger(Config())
+    written = log.atoms_wrapper_class(log.atoms(response, request, environ, took))
     assert written["r"].startswith("POST /webhook/forms/•••")
     assert "very-secret" not in str([written[letter] for letter in "rUqf"])
     assert "abc" not in str([written[letter] for letter in "rqf"])
+    assert "abc" not in written["{referer}i"]
+    assert (written["s"], written["m"], written["{none}i"]) == ("200", "POST", "-")
