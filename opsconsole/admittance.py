@@ -16,7 +16,7 @@ from apps.integrations.clients import client_address, neighbourhood
 from apps.integrations.models import AccessRefusal, RateLimit, SourceRefusal
 from opsconsole import openapi
 from opsconsole.api import api, problem
-from opsconsole.authentication import find_anew, key_found, key_shown
+from opsconsole.authentication import digest_shown, find_anew, key_found, key_shown
 
 PARAMETER = re.compile(r"\\{\w+\\}")
 REASONS = {AccessRefusal.Reason.KEY_REQUIRED, AccessRefusal.Reason.INVALID_KEY, AccessRefusal.Reason.CLOSED_KEY}
@@ -36,7 +36,7 @@ def count(request: HttpRequest) -> list[Standing]:
         return admit_all(address, (door, RateLimit.Name.HANDING_IN))
     if not shown:
         return admit_all(address)
-    return admit_all(address, (f"key:{keys.digest(shown)[:32]}", _limit_of(request)))
+    return admit_all(address, (f"key:{digest_shown(request)[:32]}", _limit_of(request)))
 
 
 def standing_of(request: HttpRequest, counted: Sequence[Standing]) -> Standing:

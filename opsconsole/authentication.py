@@ -43,6 +43,14 @@ def key_shown(request: HttpRequest) -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
+def digest_shown(request: HttpRequest) -> str:
+    """Return what is stored of the key that a request carries, worked out once per request."""
+    if not hasattr(request, "digest_shown"):
+        request.digest_shown = keys.digest(key_shown(request))  # type: ignore[attr-defined] # kept on the request for the next who asks
+    told: str = request.digest_shown  # type: ignore[attr-defined] # set above
+    return told
+
+
 def key_holder(request: HttpRequest) -> Actor | None:
     """Return who a request's key stands for, looked up once per request; None without a key that is known and open."""
     if not hasattr(request, "actor"):
@@ -60,7 +68,7 @@ def key_found(request: HttpRequest) -> Any:
     """
     if not hasattr(request, "key"):
         shown, address = key_shown(request), client_address(request)
-        recalled = keys.recall(shown, address) if sealing(request) else None
+        recalled = keys.recall(digest_shown(request), address) if sealing(request) else None
         request.recalled = recalled is not None  # type: ignore[attr-defined] # read by what seals
         request.key = recalled or (keys.find(shown, address) if shown else None)  # type: ignore[attr-defined] # kept on the request for the next who asks
     return request.key  # type: ignore[attr-defined] # set above

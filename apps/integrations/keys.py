@@ -156,12 +156,12 @@ def _keep(key: Any, sought: str, address: str, recallable: bool) -> None:
         _recalled.pop((sought, address), None)
 
 
-def recall(plain: str, address: str) -> Any:
-    """Return the open key for a text as it was found a moment ago, or None.
+def recall(sought: str, address: str) -> Any:
+    """Return the open key of a digest as it was found a moment ago, or None.
 
     It may be closed by now: whoever goes by it seals what they write (`seal_of`), and finds it anew before they refuse.
     """
-    key, until = _recalled.get((digest(plain), address), (None, 0.0))
+    key, until = _recalled.get((sought, address), (None, 0.0))
     return key if time.monotonic() < until else None
 
 
