@@ -2,7 +2,6 @@
 
 import logging
 import time
-import uuid
 from typing import cast
 
 from django.http import HttpRequest, HttpResponse
@@ -17,7 +16,7 @@ LOOKING = ("GET", "HEAD", "OPTIONS")
 
 
 class Traced(RequestMiddleware):
-    """Binds a request's trace and id, and says in one line what became of it; a look that went well is no line of ours.
+    """Binds a request's trace, and says in one line what became of it; a look that went well is no line of ours.
 
     Nor is work that was handed in and taken: what was made of it has a line, of the same trace.
     """
@@ -40,10 +39,12 @@ class Traced(RequestMiddleware):
 
 
 def _named(request: HttpRequest) -> dict[str, str]:
-    """Return the request's id, ours or its sender's, and what its sender goes by."""
-    named = {"request_id": request.META.get("HTTP_X_REQUEST_ID") or str(uuid.uuid4())}
-    correlation = request.META.get("HTTP_X_CORRELATION_ID")
-    return named | {"correlation_id": correlation} if correlation else named
+    """Return what its sender calls a request; the trace, which is ours where they send none, tells it from others."""
+    told = {
+        "request_id": request.META.get("HTTP_X_REQUEST_ID"),
+        "correlation_id": request.META.get("HTTP_X_CORRELATION_ID"),
+    }
+    return {name: value for name, value in told.items() if value}
 
 
 def _tell(request: HttpRequest, status: int, began: float) -> None:

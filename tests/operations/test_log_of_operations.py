@@ -62,6 +62,13 @@ def test_a_request_without_a_trace_gets_one_that_its_operation_keeps(
     assert operation.traceparent[3:35] == answer["X-Correlation-ID"]
 
 
+def test_a_line_carries_what_the_sender_calls_its_request(ana_api: Api, lines: list[Line]) -> None:
+    ana_api.send(PATH, {}, **{"X-Request-ID": "shop-7", "X-Correlation-ID": "order-12"})
+    ana_api.send(PATH, {})
+    told = [line.fields for line in lines if line.logger == "opsconsole.tracing"]
+    assert told == [{"code": 422, "request_id": "shop-7", "correlation_id": "order-12"}, {"code": 422}]
+
+
 def test_lines_of_an_operation_are_found_by_it_and_by_its_phone(
     ana_api: Api, simulator: Simulator, erp: Service, lines: list[Line]
 ) -> None:
