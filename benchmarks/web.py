@@ -13,11 +13,9 @@ from pathlib import Path
 
 from benchmarks.ground import AS_SHIPPED, ROOT, no_limits
 from opsconsole import processes
+from opsconsole.development import GUNICORN
 from opsconsole.processes import Program
 
-EVEN = ("--worker-class", "opsconsole.serving.EvenWorker")
-GUNICORN = (*EVEN, "--workers", "2", "--threads", "4", "--no-control-socket")
-"""As `manage.py up` and the image start it."""
 SHIPPED = ("opsconsole.wsgi", "--logger-class", "opsconsole.logs.MaskedLogger")
 BARE = ("benchmarks.bare_web:serve()",)
 SECRET = f"whsec_{secrets.token_urlsafe(32).translate(str.maketrans('-_', 'ab'))}="

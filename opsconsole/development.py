@@ -21,6 +21,11 @@ from opsconsole.datafolder import hold, made_once
 from opsconsole.processes import Program
 from opsconsole.supervisor import Supervisor
 
+GUNICORN = (
+    *("--worker-class", "opsconsole.serving.EvenWorker"),
+    *("--workers", "2", "--threads", "4", "--no-control-socket"),
+)
+"""How the web is served; the image says the same (Dockerfile)."""
 PORT_SECONDS = 3  # an earlier web process that was killed lets go of its port within a second
 TRY_IT = """
   curl -H "X-API-Key: {key}" {url}/api/pending-operations/status
@@ -147,9 +152,8 @@ def _prepare(machine: Machine) -> dict[str, str]:
 def web(machine: Machine, door: socket.socket) -> Program:
     """Return the web, which answers at a port that we hold."""
     web = machine.program(
-        *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}", "--no-control-socket"),
-        *("--worker-class", "opsconsole.serving.EvenWorker"),
-        *("--workers", "2", "--threads", "4", "--graceful-timeout", "8"),
+        *("web", "-m", "gunicorn", "opsconsole.wsgi", "--bind", f"fd://{door.fileno()}"),
+        *(*GUNICORN, "--graceful-timeout", "8"),
         *("--access-logfile", str(machine.data / "logs" / "access.log")),
         *("--logger-class", "opsconsole.logs.MaskedLogger"),
     )

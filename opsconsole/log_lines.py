@@ -139,7 +139,7 @@ class Json(logging.Formatter):
         return as_json(told)
 
 
-class AsJson(logging.Formatter):
+class MaskedJson(logging.Formatter):
     """The same of a text that is masked already, and that nothing is bound to."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -8,7 +8,7 @@ from django.conf import settings
 from gunicorn.glogging import Logger, SafeAtoms  # type: ignore[import-untyped] # has no types
 
 from apps.integrations.masking import masked_url
-from opsconsole.log_lines import AsJson
+from opsconsole.log_lines import MaskedJson
 
 OWN = frozenset("hltsmHBbDTMLp")
 """gunicorn's letters for what no client words: the address, times, the status, sizes and the like."""
@@ -18,9 +18,8 @@ class MaskedAtoms(SafeAtoms):  # type: ignore[misc] # gunicorn has no types
     """What a line of the access log is made of: masked where a client worded it, as the line asks for it."""
 
     def __init__(self, atoms: dict[str, Any]) -> None:
-        dict.__init__(
-            self, atoms
-        )  # the base's goes through all there are, every header and more, of which few are asked for
+        # The base's goes through all there are, every header and more, of which few are asked for.
+        dict.__init__(self, atoms)
 
     def __getitem__(self, letter: str) -> Any:
         """Return a part of the line."""
@@ -42,4 +41,4 @@ class MaskedLogger(Logger):  # type: ignore[misc] # gunicorn has no types
         self.error_log.propagate = True
         if settings.PRODUCTION:
             for handler in self.access_log.handlers:
-                handler.setFormatter(AsJson())
+                handler.setFormatter(MaskedJson())

@@ -69,7 +69,7 @@ def _statement(row: models.Model, differing: Sequence[Column], same: Sequence[Co
     quote = connection.ops.quote_name
     names = [quote(str(field.column)) for field in differing]
     columns = ", ".join([*names, *(quote(str(field.column)) for field in same)])
-    values = ", ".join([*names, *(f"%s::{_kind(field)}" for field in same)])
+    values = ", ".join([*names, *(f"%s::{_unbounded(field)}" for field in same)])
     told = recordsets.table("told", {str(field.column): _type(field) for field in differing})
     return f"INSERT INTO {quote(row._meta.db_table)} ({columns}) SELECT {values} FROM {told}"  # noqa: S608 # names of ours
 
@@ -78,6 +78,6 @@ def _type(field: Column) -> str:
     return str(field.rel_db_type(connection) if field.is_relation else field.db_type(connection))
 
 
-def _kind(field: Column) -> str:
+def _unbounded(field: Column) -> str:
     """Return the type of a column without its length: cast to one with a length, what is too long is cut off unsaid."""
-    return str(field.db_type(connection)).partition("(")[0]
+    return _type(field).partition("(")[0]

@@ -34,8 +34,9 @@ def named_service(name: str) -> Service:
 
 def _know_breakers(services: Sequence[Service]) -> None:
     by_id = {service.pk: service for service in services}
+    breaker_of = Service._meta.get_field("breaker")
     for service in services:  # who has none is not asked for it one by one
-        Service._meta.get_field("breaker").set_cached_value(service, None)
+        breaker_of.set_cached_value(service, None)
     for breaker in _breakers().rows():
         if breaker.service_id in by_id:  # it may have come between the two looks
             breaker.service = by_id[breaker.service_id]

@@ -14,6 +14,7 @@ from django.conf import settings
 
 from apps.integrations.models import RateLimit
 from opsconsole import processes
+from opsconsole.development import GUNICORN
 from opsconsole.processes import Program
 from tests.chaos.fleet import wait_until
 from tests.chaos.world import World
@@ -33,8 +34,7 @@ class Web:
             name="web",
             argv=[
                 *(sys.executable, "-m", "gunicorn", "opsconsole.wsgi", "--bind", self.url.removeprefix("http://")),
-                *("--worker-class", "opsconsole.serving.EvenWorker"),
-                *("--workers", "2", "--threads", "4", "--no-control-socket"),
+                *GUNICORN,
             ],
             env=world.env | env,
             log=logs / "web.log",
