@@ -1,5 +1,6 @@
 """Statements that the database plans once for each connection: to read and plan one may take longer than to run it."""
 
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from django.db import DEFAULT_DB_ALIAS, connections, models
@@ -32,6 +33,11 @@ GIVEN = RawSQL("%s", (PLACE,))
 """Stands in a queryset for the value that is given with each reading."""
 
 
+def filled(params: Iterable[Any], given: Any) -> list[Any]:
+    """Return a statement's parameters, with what is given this time in its place."""
+    return [given if value is PLACE else value for value in params]
+
+
 class Reading(Generic[Row]):
     """Rows that many requests read by the same queryset, with its annotations: Django compiles it once for each process."""
 
@@ -45,7 +51,7 @@ class Reading(Generic[Row]):
     def rows(self, given: Any = None) -> list[Row]:
         """Read them."""
         with prepared_cursor() as cursor:
-            cursor.execute(self.sql, [given if value is PLACE else value for value in self.params])
+            cursor.execute(self.sql, filled(self.params, given))
             found = cursor.fetchall()
         count = len(self.columns)
         rows = instances.read(self.model, self.columns, [values[:count] for values in found])

@@ -16,6 +16,7 @@ from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from apps.actions import instances, recordsets
+from apps.actions.preparing import filled
 from apps.actions.verbs import FormVerb, Given, Lead, Move, Moved, kind_of
 
 Params = list[Any]
@@ -155,9 +156,9 @@ class Claim:
             f" AND (SELECT actions_at_home()) RETURNING {read or f'{table}.*'}"
         )
 
-    def take(self, limit: int) -> list[Any]:
-        """Take so many rows at most, and return them."""
-        params = [*self.picked_params, limit, *self.set_params]
+    def take(self, limit: int, given: Any = None) -> list[Any]:
+        """Take so many rows at most, and return them. `given` stands where the queryset has `GIVEN`."""
+        params = [*filled(self.picked_params, given), limit, *self.set_params]
         if self.columns:
             return instances.read(self.model, self.columns, _execute(self.sql, params))
         return list(self.model._base_manager.raw(self.sql, params))

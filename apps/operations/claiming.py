@@ -1,5 +1,6 @@
 """What a drain may take: rows that are due, of queues, services and tenants that are not held."""
 
+import datetime as dt
 from functools import lru_cache
 from uuid import UUID
 
@@ -8,23 +9,28 @@ from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Now
 
 from apps.actions import leases, statements
+from apps.actions.preparing import GIVEN
 from apps.integrations import limits
 from apps.integrations.models import Service
 from apps.jobs.models import Queue, Tenant
 from apps.operations.models import PendingOperation
 
 READ = (
-    *("id", "token", "worker", "operation_type", "payload", "traceparent"),
+    *("id", "token", "worker", "due_at", "operation_type", "payload", "traceparent"),
     *("attempts", "max_retries", "called_at", "remote_id", "remote_url"),
 )
 """What a delivery needs of an operation: reading its forty columns would cost more than the call."""
 IN_FLIGHT = "SELECT coalesce(sum(change), 0) FROM operations_tally WHERE service_id = %s AND status = 'processing'"
+EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
-def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[PendingOperation] | None:
+def claim(
+    queue: Queue, service: Service, wanted: int, crashes: int, since: dt.datetime = EVER
+) -> list[PendingOperation] | None:
     """Claim what is due of a service in a queue, as many rows as its limit and its calls in flight leave room for.
 
-    None where the service may not be called, or another drain is claiming at this moment.
+    `since`: of those alone that were due then or later. None where the service may not be called, or another drain is
+    claiming at this moment.
     One short transaction, which holds the service's row: of several drains one at a time counts and takes.
     """
     if crashes and not due(crashes).filter(queue=queue, service=service).exists():
@@ -34,7 +40,7 @@ def claim(queue: Queue, service: Service, wanted: int, crashes: int) -> list[Pen
         if granted is None:
             return None
         wanted = min(granted, _room(service))
-        taken = _claim_of(leases.this_worker(), queue.pk, service.pk, crashes).take(wanted) if wanted > 0 else []
+        taken = _claim_of(leases.this_worker(), queue.pk, service.pk, crashes).take(wanted, since) if wanted > 0 else []
         limits.charge(service.pk, len(taken) - granted)
     return taken
 
@@ -73,7 +79,7 @@ def suspects_of(queue: Queue) -> QuerySet[PendingOperation]:
 @lru_cache(maxsize=1024)
 def _claim_of(worker: str, queue: UUID, service: UUID, crashes: int) -> statements.Claim:
     """Return the statement of a claim, compiled once in each worker: `worker` is part of it."""
-    rows = due(crashes).filter(queue=queue, service=service).order_by("due_at", "id")
+    rows = due(crashes).filter(queue=queue, service=service, due_at__gte=GIVEN).order_by("due_at", "id")
     return leases.claim_of(PendingOperation.claim, rows, READ)
 
 

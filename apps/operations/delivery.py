@@ -44,7 +44,8 @@ LOOK_SECONDS = 0.1
 AGAIN_SECONDS = 0.005
 """Where another drain was claiming in that moment, it is tried again so soon."""
 READ_SECONDS = 0.5
-"""While it finds work, a drain goes so long by what it read of the services; what holds one is seen by the claim itself."""
+"""While it finds work, a drain goes so long by what it read of the services, and by where it claimed last: what holds a
+service is seen by the claim itself, what was committed late with an earlier time after so long."""
 BATCH = 500
 SUSPECTS = ((1, 10), (2, 1))
 """Rows that were held when a worker fell silent go apart: in tens after one crash, alone after more."""
@@ -221,7 +222,9 @@ class Drain:
         if not self.heartbeat.fresh or self.stopping():
             return []
         size = min(size, self._share(destination), size if self.left is None else self.left)
-        taken = claim(self.queue, destination.row, size, crashes) if size > 0 else []
+        taken = claim(self.queue, destination.row, size, crashes, destination.since) if size > 0 else []
+        if taken:
+            destination.since = max(row.due_at for row in taken)
         if self.left is not None:
             self.left -= len(taken or [])
         return taken

@@ -82,6 +82,27 @@ def test_a_drain_that_is_told_to_stop_claims_no_more(erp: Service, queue: Queue)
     assert PendingOperation.objects.filter(status="pending").count() == 3
 
 
+def test_a_claim_goes_on_where_the_last_one_ended(erp: Service, queue: Queue) -> None:
+    first, second = hand_in(erp, queue, 2)
+    PendingOperation.objects.filter(pk=first.pk).update(due_at="2000-01-01T00:00:00Z")
+    second.refresh_from_db()
+    taken = claiming.claim(queue, erp, 200, crashes=0, since=second.due_at) or []
+    assert [row.pk for row in taken] == [second.pk]
+
+
+def test_what_is_committed_with_an_earlier_time_is_not_left_behind(erp: Service, queue: Queue) -> None:
+    hand_in(erp, queue, 3)
+    late: list[PendingOperation] = []
+
+    def nobody_stops_it() -> bool:
+        if not late and PendingOperation.objects.filter(status="completed").exists():
+            late.extend(hand_in(erp, queue))
+            PendingOperation.objects.filter(pk=late[0].pk).update(due_at="2000-01-01T00:00:00Z")
+        return False
+
+    assert delivery.drain(queue, stopping=nobody_stops_it) == {"complete": 4}
+
+
 def test_a_lease_that_ran_out_while_the_database_was_away_is_spared(erp: Service, queue: Queue) -> None:
     [operation] = hand_in(erp, queue)
     take([operation])
