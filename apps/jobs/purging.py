@@ -33,7 +33,7 @@ FIRST, SMALLEST, LARGEST = 500, 100, 30_000
 AIMED_SECONDS = 0.2
 """So long a batch is to take: the next one is fitted to how long this one took, at most doubled or halved.
 
-Shorter ones serve writers beside it no better: of 0.02 to 0.3 s, 0.2 was about the best (docs/performance.md).
+Shorter ones serve writers beside it no better: of 0.02 to 0.3 s, 0.2 was about the best.
 """
 STATEMENT_MS, LOCK_MS = 500, 200
 """A statement that takes longer is broken off, and tried again with fewer rows: no transaction stays open for a second."""
@@ -41,8 +41,13 @@ PICKED = "ANY(ARRAY(SELECT pk FROM picked))"
 """The keys of a batch as one array, which the planner looks up in an index, however many it takes them for."""
 TRIES = 8
 """So often a batch is broken off, ever smaller, before the purge of its rows gives up."""
-REST, REST_WHILE_OTHERS_WAIT = 0.45, 1.0
-"""After a batch the disk and the processors are left to others for so much of the time it took."""
+WORK_SECONDS = 1.0
+"""So long batches follow one another, unless others wait; then comes the rest for all of them.
+
+Who comes back from a rest goes before those who wait for a processor: a rest after each batch kept writers waiting longer.
+"""
+REST, REST_WHILE_OTHERS_WAIT = 0.5, 1.0
+"""After it the disk and the processors are left to others for so much of the time it took."""
 REST_AT_MOST = 2.0
 
 
@@ -58,6 +63,7 @@ class Purge:
     work: Work
     before: datetime
     tries: int = 0
+    worked: float = 0.0
 
     def __post_init__(self) -> None:
         self.size = FIRST
@@ -77,7 +83,9 @@ class Purge:
             except (OperationalError, IntegrityError):  # or somebody has just begun to need one of the rows
                 if not self._shrink():
                     raise
-            self._settle(time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self._fit(seconds)
+            self._rest(seconds)
 
     def _drop_parts(self) -> None:
         """Drop the parts that are old as a whole and hold nothing that is needed: no row is looked at one by one."""
@@ -131,12 +139,19 @@ class Purge:
         self.size = max(self.size // 4, SMALLEST)
         return self.tries < TRIES
 
-    def _settle(self, seconds: float) -> None:
-        """Fit the next batch to how long this one took, and let others work."""
+    def _fit(self, seconds: float) -> None:
+        """Fit the next batch to how long this one took."""
         if not self.tries:
             fitting = self.size * min(max(AIMED_SECONDS / seconds, 0.5), 2)
             self.size = min(max(int(fitting), SMALLEST), LARGEST)
-        time.sleep(min(seconds * (REST_WHILE_OTHERS_WAIT if _others_wait() else REST), REST_AT_MOST))
+
+    def _rest(self, seconds: float) -> None:
+        """Let others work, once they wait or enough was done."""
+        self.worked += seconds
+        others_wait = _others_wait()
+        if others_wait or self.worked >= WORK_SECONDS:
+            time.sleep(min(self.worked * (REST_WHILE_OTHERS_WAIT if others_wait else REST), REST_AT_MOST))
+            self.worked = 0.0
 
 
 def _is_needed(kept: Kept, part: Partition) -> bool:

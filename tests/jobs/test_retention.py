@@ -1,5 +1,6 @@
 import datetime as dt
 import itertools
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,6 +182,20 @@ def test_many_rows_go_in_batches_and_none_is_missed(monkeypatch: pytest.MonkeyPa
     stays = [event(40 + number / 100, "failed") for number in range(5)]
     assert purge("processed-events").counts == {"processed-events": 10}
     assert ([there(row) for row in old], [there(row) for row in stays]) == ([False] * 10, [True] * 5)
+
+
+@pytest.mark.parametrize(("others_wait", "rests"), [(False, [0.6]), (True, [0.4, 0.4, 0.4])])
+def test_it_rests_after_a_second_of_work_or_once_others_wait(
+    monkeypatch: pytest.MonkeyPatch, others_wait: bool, rests: list[float]
+) -> None:
+    for name in ("FIRST", "SMALLEST", "LARGEST"):
+        monkeypatch.setattr(purging, name, 1)
+    [event(40 + days) for days in range(2)]
+    clock, slept = itertools.count(step=0.4), list[float]()
+    monkeypatch.setattr(purging, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=slept.append))
+    monkeypatch.setattr(purging, "_others_wait", lambda: others_wait)
+    purge("processed-events")
+    assert slept == pytest.approx(rests)
 
 
 @pytest.mark.parametrize(
