@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Dialog, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Dialog, Locator, Page, sync_playwright
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -71,6 +71,11 @@ class Screen:
         """Go to a path of the console and wait until it is loaded."""
         self.page.goto(self.base + path)
         return self.page
+
+    def follow(self, link: Locator) -> None:
+        """Press what leads to another page, and wait until that is loaded: a click alone may return while the old one stands."""
+        with self.page.expect_navigation():
+            link.click()
 
     def wear(self, theme: str) -> None:
         """Show the page in another theme, as the switch does."""

@@ -34,7 +34,7 @@ def test_a_key_is_made_and_shown_once(screen: Screen) -> None:
     page.locator("#id_name").fill("Monitor")
     page.locator("#id_group").select_option(label="Viewer")
     page.locator("#id_scopes").fill("*:view")
-    page.locator("button[name=_save]").click()
+    screen.follow(page.locator("button[name=_save]"))
     (plain,) = KEY.findall(page.content())
     audit(screen)
     assert Api(plain).get("/api/me").json()["scopes"] == ["*:view"]
@@ -49,7 +49,7 @@ def test_a_key_is_rotated_where_its_users_are_seen(screen: Screen, used: ApiKey)
     audit(screen)
     screen.open(f"{LIST}verbs/rotate/?id={used.pk}")
     audit(screen)
-    page.locator("button[name=confirm]").click()
+    screen.follow(page.locator("button[name=confirm]"))
     (plain,) = KEY.findall(page.content())
     assert keys.find(plain) == ApiKey.objects.get(replaces=used)
 

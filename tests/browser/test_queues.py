@@ -65,11 +65,10 @@ def test_all_queues_are_paused_and_one_resumed_by_hand(screen: Screen, busy: Com
     page = screen.open("/admin/queues")
     page.get_by_role("link", name="Pause all").click()
     page.get_by_label("reason").fill("a deploy")
-    page.get_by_role("button", name="Pause").click()
+    screen.follow(page.get_by_role("button", name="Pause"))
     assert set(Queue.objects.values_list("status", flat=True)) == {"paused"}
-    page.get_by_role("link", name="on hold").first.click()
-    page.locator("li", has_text="Queue crm").get_by_role("button", name="Resume").click()
-    page.wait_for_load_state()
+    screen.follow(page.get_by_role("link", name="on hold").first)
+    screen.follow(page.locator("li", has_text="Queue crm").get_by_role("button", name="Resume"))
     assert Queue.objects.get(slug="crm").status == "active"
 
 

@@ -16,7 +16,6 @@ def test_a_wrong_password_says_so_and_stays_readable(stranger: Screen, admin_use
     page = stranger.open("/admin/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_load_state("networkidle")
+    stranger.follow(page.get_by_role("button", name="Sign in"))
     assert page.get_by_role("alert").is_visible()
     audit(stranger)

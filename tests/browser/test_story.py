@@ -226,8 +226,8 @@ def retried(ana: Screen) -> None:
     expect(page.locator("#run-live .stand")).to_have_text("finished")
     expect(page.locator(".figures [data-state=confirmed] dd")).to_have_text(str(count))
     look_closely(ana, "first-trouble-run")
-    page.locator(".figures [data-state=confirmed] dd a").click()
-    assert listed(page) == count
+    ana.follow(page.locator(".figures [data-state=confirmed] dd a"))
+    assert listed(ana) == count
 
 
 def worked(ana: Screen, outside: Outside) -> None:
@@ -246,22 +246,22 @@ def worked(ana: Screen, outside: Outside) -> None:
 
 def counted(ana: Screen) -> None:
     """Each number of the dashboard leads to exactly the rows that it counts."""
-    page = ana.open("/admin/dashboard/")
+    ana.open("/admin/dashboard/")
     look_closely(ana)
     for label in ("Failed today", "Dead letters"):
         tile = ana.open("/admin/dashboard/").locator(".tile", has_text=label)
         count = number(tile.locator(".value"))
-        tile.get_by_role("link").click()
-        assert listed(page) == count
+        ana.follow(tile.get_by_role("link"))
+        assert listed(ana) == count
 
 
-def listed(page: Page) -> int:
+def listed(ana: Screen) -> int:
     """Return how many rows a list shows, over all its pages."""
+    page = ana.page
     rows, older = page.locator("#result_list tbody tr"), page.get_by_role("link", name="Older")
     expect(rows.first).to_be_visible()
     count = rows.count()
     while older.count():
-        older.click()
-        page.wait_for_url("**older_than=**")
+        ana.follow(older)
         count += rows.count()
     return count

@@ -21,7 +21,7 @@ def visitor(demo: Machine, chromium: Browser) -> Iterator[Screen]:
     context = chromium.new_context(reduced_motion="reduce")
     screen = Screen(context.new_page(), f"http://localhost:{demo.port}")
     screen.page.goto(next(line for line in demo.said if "/sign-in/" in line).split()[-1])
-    screen.page.get_by_role("button").click()
+    screen.follow(screen.page.get_by_role("button"))
     yield screen
     context.close()
 
