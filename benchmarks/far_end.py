@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from opsconsole.processes import free_port
+
 CONF = """
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log error;
 events {{ worker_connections 4096; }}
@@ -60,13 +62,6 @@ def slow(seconds: float) -> Iterator[str]:
     finally:
         process.terminate()
         process.join()
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_for(port: int) -> None:

@@ -3,7 +3,6 @@
 import http.client
 import os
 import secrets
-import socket
 import sys
 import tempfile
 import time
@@ -25,10 +24,8 @@ SECRET = f"whsec_{secrets.token_urlsafe(32).translate(str.maketrans('-_', 'ab'))
 @contextmanager
 def web(application: tuple[str, ...], path: str = "/health/live") -> Iterator[str]:
     """Run a site until the block ends; give its address once it answers at `path`."""
-    with tempfile.TemporaryDirectory() as folder, closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
-        probe.close()
+    with tempfile.TemporaryDirectory() as folder:
+        address = f"127.0.0.1:{processes.free_port()}"
         log = ("--access-logfile", f"{folder}/access.log")
         argv = [sys.executable, "-m", "gunicorn", *application, "--bind", address, *GUNICORN, *log]
         env = {**os.environ, **AS_SHIPPED, "SIGNED": SECRET}

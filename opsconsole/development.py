@@ -183,7 +183,7 @@ def _worker(machine: Machine, name: str, queue: str, children: int) -> Program:
 def _simulator_port(machine: Machine) -> int:
     """Return the simulator's port, the same at every start where it is free, for rows name it; tell everyone."""
     remembered = machine.data / "simulator-port"
-    port = _free_port(int(remembered.read_text()) if remembered.exists() else 0)
+    port = processes.free_port(int(remembered.read_text()) if remembered.exists() else 0)
     remembered.write_text(str(port))
     machine.env["OPS_SIMULATOR_URL"] = f"http://127.0.0.1:{port}"
     return port
@@ -192,16 +192,6 @@ def _simulator_port(machine: Machine) -> int:
 def _simulator(machine: Machine, port: int) -> Program:
     folder = machine.data / "simulator"
     return machine.program("simulator", "-m", "apps.simulator", "--port", str(port), "--data", str(folder))
-
-
-def _free_port(wanted: int) -> int:
-    with closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            return _free_port(0)
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

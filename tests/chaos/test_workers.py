@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from socket import socket
 
 import requests
 from django.conf import settings
@@ -152,9 +151,7 @@ def test_a_process_that_ends_in_order_takes_its_row_along(
 @contextmanager
 def flower(world: World, logs: Path) -> Iterator[str]:
     """Flower beside our workers; gives its address."""
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = processes.free_port()
     program = Program(
         name="flower",
         argv=[sys.executable, "-m", "celery", "-A", "opsconsole", "flower", "--address=127.0.0.1", f"--port={port}"],

@@ -4,9 +4,7 @@ import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from pathlib import Path
-from socket import socket
 from typing import Any
 
 import requests
@@ -24,9 +22,7 @@ class Web:
     """gunicorn on a port of its own, and a caller with an API key."""
 
     def __init__(self, world: World, logs: Path, key: str, **env: str) -> None:
-        with closing(socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.url = f"http://127.0.0.1:{probe.getsockname()[1]}"
+        self.url = f"http://127.0.0.1:{processes.free_port()}"
         self.headers = {"X-API-Key": key}
         # Two operators at once are faster here than people are.
         RateLimit.objects.update_or_create(name=RateLimit.Name.READS_AND_VERBS, defaults={"requests": 1_000_000})

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ import django
 from django.conf import settings
 
 from opsconsole import embedded
+from opsconsole.processes import free_port
 
 PATIENCE_SECONDS = 180  # a busy machine is slow; what never comes must fail all the same
 PACKAGES = str(Path(django.__file__).parent.parent)  # another interpreter of the same version finds them, too
@@ -89,13 +89,6 @@ def forget(data: Path) -> None:
         name = embedded.folder_name(password.read_text().strip())
         for folder in (embedded.ROOT_HOME / name, Path(tempfile.gettempdir(), name)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port that nobody has."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def wait_until(holds: Callable[[], bool]) -> None:

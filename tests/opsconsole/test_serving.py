@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from socket import socket
 
 import pytest
 from django.conf import settings
@@ -27,9 +26,7 @@ def application(environ, start):
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
     (tmp_path / "tells.py").write_text(TELLS_WHO)
-    with closing(socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        bound = f"127.0.0.1:{probe.getsockname()[1]}"
+    bound = f"127.0.0.1:{processes.free_port()}"
     argv = [sys.executable, "-m", "gunicorn", "tells", "--bind", bound, "--pythonpath", str(tmp_path), *GUNICORN]
     program = Program(name="web", argv=argv, env={}, log=tmp_path / "web.log", cwd=settings.BASE_DIR)
     process = processes.start(program)

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.opsconsole.machine import PACKAGES, Machine, free_port, gone, machine
+from opsconsole.processes import free_port
+from tests.opsconsole.machine import PACKAGES, Machine, gone, machine
 
 READY = "Ctrl-C stops everything"
 PLAIN_USER = "daemon"
