@@ -130,7 +130,15 @@ def require_grantable(group: Group, scopes: Sequence[str], actor: Actor) -> None
 
 def digest(plain: str) -> str:
     """Return what is stored of a key. A dump of the table opens nothing without the pepper."""
-    return hmac.digest(settings.API_KEY_PEPPER.encode(), plain.encode(errors="replace"), "sha256").hex()
+    begun = _peppered(settings.API_KEY_PEPPER).copy()
+    begun.update(plain.encode(errors="replace"))
+    return begun.hexdigest()
+
+
+@lru_cache
+def _peppered(pepper: str) -> hmac.HMAC:
+    """Return a digest that has begun: to set one up takes OpenSSL 20 µs, in every request."""
+    return hmac.new(pepper.encode(), digestmod="sha256")
 
 
 def find(plain: str, address: str = "") -> Any:
