@@ -19,6 +19,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.locale import LocaleMiddleware
 from django.shortcuts import render
 from django.utils import timezone, translation
+from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
 
@@ -89,12 +90,15 @@ class SignedIn(ForPeople, AuthenticationMiddleware):
 class Language(LocaleMiddleware):
     """The language of whoever asks. No address of ours has one in it, and most programs name none: then it is ours."""
 
-    def process_request(self, request: HttpRequest) -> None:  # noqa: D102 # its parent's
+    def __call__(self, request: HttpRequest) -> Any:  # noqa: D102 # its parent's
         if "HTTP_ACCEPT_LANGUAGE" in request.META or "HTTP_COOKIE" in request.META:
-            super().process_request(request)
-            return
+            return super().__call__(request)
         translation.activate(settings.LANGUAGE_CODE)
         request.LANGUAGE_CODE = settings.LANGUAGE_CODE
+        response: Any = self.get_response(request)
+        patch_vary_headers(response, ("Accept-Language",))
+        response.headers.setdefault("Content-Language", settings.LANGUAGE_CODE)
+        return response
 
 
 class Messages(ForPeople, MessageMiddleware):
