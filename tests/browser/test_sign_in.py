@@ -7,7 +7,7 @@ def test_signing_in_leads_to_the_home_page(stranger: Screen, admin_user: User) -
     page = stranger.open("/admin/")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password").fill("password")
-    page.get_by_role("button", name="Sign in").click()
+    stranger.follow(page.get_by_role("button", name="Sign in"))
     page.wait_for_url("**/admin/")
     assert page.get_by_role("navigation", name="Main lists").is_visible()
 
