@@ -90,14 +90,16 @@ class SignedIn(ForPeople, AuthenticationMiddleware):
 class Language(LocaleMiddleware):
     """The language of whoever asks. No address of ours has one in it, and most programs name none: then it is ours."""
 
-    def __call__(self, request: HttpRequest) -> Any:  # noqa: D102 # its parent's
+    def process_request(self, request: HttpRequest) -> None:  # noqa: D102 # its parent's
         if "HTTP_ACCEPT_LANGUAGE" in request.META or "HTTP_COOKIE" in request.META:
-            return super().__call__(request)
+            super().process_request(request)
+            return
         translation.activate(settings.LANGUAGE_CODE)
         request.LANGUAGE_CODE = settings.LANGUAGE_CODE
-        response: Any = self.get_response(request)
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: D102 # its parent's
         patch_vary_headers(response, ("Accept-Language",))
-        response.headers.setdefault("Content-Language", settings.LANGUAGE_CODE)
+        response.headers.setdefault("Content-Language", translation.get_language())
         return response
 
 
