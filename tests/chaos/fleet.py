@@ -147,6 +147,14 @@ class Killer:
         return victims
 
 
+def next_strike(strikes: int, of: int, work: int) -> float:
+    """Return how much of the work is done when the next strike is due.
+
+    They are spread over the first half: a test that is held up would find the work over before the last of them.
+    """
+    return work * strikes / (2 * of)
+
+
 def until(reached: Callable[[], bool], seconds: float = PATIENCE_SECONDS, each: float = 0.1) -> Iterator[None]:
     """Go round until it is reached; after `seconds` the test has failed."""
     ends = time.monotonic() + seconds

@@ -11,14 +11,14 @@ import pytest
 from apps.integrations.models import Endpoint, EventSource, IntegrationEvent, Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
-from tests.chaos.fleet import Fleet, until, wait_until
+from tests.chaos.fleet import Fleet, next_strike, until, wait_until
 from tests.chaos.score import FULL, Score
 from tests.chaos.web import Web
 from tests.chaos.world import World
 from tests.integrations.events import SECRET
 from tests.simulator_process import Simulator
 
-EVENTS, SUBJECTS, KILLS = (2_000, 200, 10) if FULL else (300, 30, 2)
+EVENTS, SUBJECTS, KILLS = (2_000, 200, 10) if FULL else (600, 60, 2)
 PER_SECOND = 260
 """With 30 % of them doubled: 2,000 in ten seconds."""
 
@@ -55,7 +55,7 @@ def send_under_kills(simulator: Simulator, web: Web) -> tuple[dict[str, Any], in
             simulator.send_events, f"{web.url}/webhook/site", count=EVENTS, per_second=PER_SECOND, **how
         )
         for _round in until(sending.done, 300):
-            if kills < KILLS and stored() > kills * EVENTS * 0.9 // KILLS:
+            if kills < KILLS and stored() > next_strike(kills, KILLS, EVENTS):
                 web.kill()
                 kills += 1
     return sending.result(), kills

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from apps.jobs.models import JobRun
 from apps.syncs.models import Customer, Order, Product
-from tests.chaos.fleet import Fleet, until
+from tests.chaos.fleet import Fleet, next_strike, until
 from tests.chaos.score import FULL, Score
 from tests.chaos.world import World
 from tests.simulator_process import Simulator
@@ -33,7 +33,7 @@ def test_a_sync_whose_worker_is_killed_brings_every_record_once(
     fleet, kills, began = fleet_of(nodes=1, children=1), 0, time.monotonic()
     for _round in until(lambda: ended(run), 1800 if FULL else 300):
         fleet.tend()
-        if kills < KILLS and run.status == "running" and taken_in() > kills * RECORDS * 0.9 // KILLS:
+        if kills < KILLS and run.status == "running" and taken_in() > next_strike(kills, KILLS, RECORDS):
             fleet.kill_node(fleet.nodes[0])
             kills += 1
     seconds = time.monotonic() - began
