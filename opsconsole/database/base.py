@@ -17,7 +17,7 @@ class DatabaseWrapper(PostgreSQL):
         """Say whether it stands, its transaction too, and nothing has come that nobody asked for."""
         if self.connection is None or self.connection.closed:
             return False
-        if self.connection.info.transaction_status == TransactionStatus.INERROR:
+        if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
             return False
         poll = select.poll()
         poll.register(self.connection.fileno(), select.POLLIN | select.POLLERR | select.POLLHUP)
