@@ -4,14 +4,15 @@ Every line carries what is bound where it is said (apps/actions/binding.py): the
 and the run that are worked on. `docs/operating.md` says where people read them.
 """
 
+import atexit
 import datetime as dt
 import json
 import logging
 import os
 import socket
 import sys
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -22,6 +23,8 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.actions.binding import bound_now
 from apps.integrations.masking import as_json, masked, masked_text, phones_in
 from apps.jobs.keeping import Keeper, Line
+from opsconsole import gathering
+from opsconsole.gathering import Gathering
 
 LONGEST_TEXT, LONGEST_TRACEBACK, LONGEST_FIELDS = 2_000, 8_000, 4_000
 """In characters."""
@@ -61,7 +64,7 @@ def line_of(record: logging.LogRecord) -> Line:
 
 def _line_of(record: logging.LogRecord) -> Line:
     given = {name: value for name, value in vars(record).items() if name not in OWN and not name.startswith("_")}
-    told = {**bound_now(), **given}
+    told = {**getattr(record, "_bound", bound_now()), **given}
     text, traceback = _text(record), _traceback(record)
     words: dict[str, Any] = {name: _storable(told.pop(name, ""), 32 if name == "trace" else 60) for name in WORDS}
     told.setdefault("job_run", told.pop("run_id", None))
@@ -161,6 +164,37 @@ class Readable(logging.Formatter):
         line = line_of(record)
         written = str(self.renderer(None, "", _as_values(line)))
         return f"{written}\n{line.traceback}" if line.traceback else written
+
+
+class Gathered(logging.Handler):
+    """Hands lines on a moment later, many at once; a warning and what is graver at once, after those that wait."""
+
+    def __init__(self, handlers: Iterable[logging.Handler], work: Gathering) -> None:
+        super().__init__()
+        self.handlers, self.work = list(handlers), work
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Take a line: its words and what is bound are those of now.
+
+        It holds no lock: whoever hands on holds that of the work, and may have something to say itself.
+        """
+        record.msg, record.args, record._bound = _text(record), None, bound_now()
+        self.work.put(partial(self._hand_on, record))
+        if record.levelno >= logging.WARNING:
+            self.work.flush()
+        return True
+
+    def _hand_on(self, record: logging.LogRecord) -> None:
+        for handler in self.handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+
+
+def gather() -> None:
+    """Let this process write its lines many at once: for the web, where each request has some."""
+    root = logging.getLogger()
+    root.handlers = [Gathered(root.handlers, gathering.ours)]
+    atexit.register(gathering.ours.flush)  # before the keeper's, which was registered before
 
 
 class KeptLines(logging.Handler):

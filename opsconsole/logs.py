@@ -2,12 +2,14 @@
 door, a token in a query."""
 
 import logging.config
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from gunicorn.glogging import Logger, SafeAtoms  # type: ignore[import-untyped] # has no types
 
 from apps.integrations.masking import masked_url
+from opsconsole import gathering
 from opsconsole.log_lines import MaskedJson
 
 OWN = frozenset("hltsmHBbDTMLp")
@@ -31,6 +33,10 @@ class MaskedLogger(Logger):  # type: ignore[misc] # gunicorn has no types
     """gunicorn's logger: what it says of itself goes where our lines go, and of each request the parts are written masked."""
 
     atoms_wrapper_class = MaskedAtoms
+
+    def access(self, *of_request: Any) -> None:
+        """Write the line of a request a moment later, beside others; it bears that moment."""
+        gathering.ours.put(partial(super().access, *of_request))
 
     def setup(self, cfg: Any) -> None:
         """Hand its lines over. The arbiter loads no application, so it reads where lines go by itself."""

@@ -5,7 +5,7 @@ import os
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.wsgi import get_wsgi_application
 
-from opsconsole import VERSION
+from opsconsole import VERSION, log_lines
 from opsconsole.garbage import collect_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "opsconsole.settings")
@@ -18,6 +18,7 @@ def serve() -> WSGIHandler:
     from apps.jobs.models import Process
 
     begin(Process.Kind.WEB, VERSION)
+    log_lines.gather()
     collect_less()
     return handler
 

@@ -13,7 +13,8 @@ from apps.actions.binding import binding
 from apps.integrations.traces import within
 from apps.jobs.phones import digest
 from opsconsole import log_lines
-from opsconsole.log_lines import Json, KeptLines, Readable, bound, configuration, line_of
+from opsconsole.gathering import Gathering
+from opsconsole.log_lines import Gathered, Json, KeptLines, Readable, bound, configuration, line_of
 from tests.jobs.lines import Taker
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
@@ -151,6 +152,33 @@ def test_a_handler_that_breaks_breaks_nobody(handler: KeptLines, monkeypatch: py
     monkeypatch.setattr(logging, "raiseExceptions", False)
     monkeypatch.setattr(log_lines, "line_of", lambda _record: 1 / 0)
     handler.handle(record("x"))
+
+
+@pytest.fixture
+def gathered(handler: KeptLines) -> Gathered:
+    """The same handler behind one that hands on later."""
+    return Gathered([handler], Gathering())
+
+
+def test_a_line_that_waits_says_what_was_bound_and_given_when_it_was_said(gathered: Gathered, taker: Taker) -> None:
+    given = ["before"]
+    with binding(service="erp"):
+        gathered.handle(record("%s", given))
+    given[0] = "after"
+    gathered.work.flush()
+    assert [(line.text, line.service) for line in taker.taken] == [("['before']", "erp")]
+
+
+def test_a_warning_waits_for_nothing_and_comes_after_what_was_said_before(gathered: Gathered, taker: Taker) -> None:
+    gathered.handle(record("first"))
+    gathered.handle(record("second", level=logging.WARNING))
+    assert [line.text for line in taker.taken] == ["first", "second"]
+
+
+def test_a_line_is_handed_on_only_to_whom_its_level_concerns(gathered: Gathered, taker: Taker) -> None:
+    gathered.handlers[0].setLevel(logging.ERROR)
+    gathered.handle(record("x", level=logging.WARNING))
+    assert taker.taken == []
 
 
 def test_a_level_that_is_none_is_said_in_a_sentence() -> None:

@@ -1,8 +1,23 @@
 from types import SimpleNamespace
 
+import pytest
 from gunicorn.config import Config  # type: ignore[import-untyped] # has no types
+from gunicorn.glogging import Logger  # type: ignore[import-untyped] # has no types
 
+from opsconsole import gathering
+from opsconsole.gathering import Gathering
 from opsconsole.logs import MaskedLogger
+
+
+def test_the_line_of_a_request_is_written_when_others_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(gathering, "ours", work := Gathering())
+    monkeypatch.setattr(gathering, "MOMENT_SECONDS", 60)
+    monkeypatch.setattr(Logger, "access", lambda _log, *of_request: written.extend(of_request))
+    MaskedLogger(Config()).access("answer", "request")
+    assert written == []
+    work.flush()
+    assert written == ["answer", "request"]
 
 
 def test_the_access_log_tells_no_secret_of_an_address() -> None:
