@@ -1,7 +1,7 @@
 """W3C trace context: the trace id is our correlation id, kept from what comes in to the calls it leads to."""
 
+import random
 import re
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -30,14 +30,19 @@ def trace_of(traceparent: object, tracestate: object = "") -> Trace:
     """Return the trace that a header names; a new one where it names none or is not as it should be."""
     told = str(traceparent or "").strip()[:200]
     if not _SHAPE.fullmatch(told):
-        return Trace(f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01")
+        return Trace(f"00-{_word(16)}-{_word(8)}-01")
     state = str(tracestate or "").strip()
     return Trace(told, state if len(state) <= LONGEST_STATE and state.isprintable() else "")
 
 
 def child_of(traceparent: str) -> str:
     """Return the header for a call made in a trace: the same trace, a span of its own."""
-    return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
+    return f"{traceparent[:36]}{_word(8)}{traceparent[52:]}"
+
+
+def _word(size: int) -> str:
+    """Return so many random bytes in hex. They are no secret: to ask the system for each lets other threads in between."""
+    return random.getrandbits(8 * size).to_bytes(size).hex()  # see above
 
 
 _current: ContextVar[str] = ContextVar("traceparent", default="")
