@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from csp.constants import HEADER
@@ -22,7 +22,6 @@ from django.utils import timezone, translation
 from django.utils.cache import patch_vary_headers
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.translation import gettext as _
-from django_htmx.middleware import HtmxMiddleware
 
 from apps.actions.meters import WEB, Count, Spans
 from opsconsole import admittance
@@ -60,12 +59,11 @@ def _endpoint(request: HttpRequest) -> str:
 class Policy(CSPMiddleware):
     """Writes what a page may load, worked out once for a process; an answer that has a policy of its own gets that."""
 
-    def process_request(self, request: HttpRequest) -> None:  # noqa: D102 # its parent's
-        if not _is_posted_by_program(request):
-            super().process_request(request)
+    def process_request(self, request: HttpRequest) -> None:
+        """Offer no nonce, which no page of ours asks for: it would hold the request that holds it."""
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:  # noqa: D102 # its parent's
-        if hasattr(request, "_csp_nonce") or any(name.startswith("_csp") for name in vars(response)):
+        if any(name.startswith("_csp") for name in vars(response)):
             return super().process_response(request, response)
         response.headers.setdefault(HEADER, _policy())
         return response
@@ -80,11 +78,8 @@ class ForPeople(MiddlewareMixin):
     """Passes by what programs post: they show a key, and have no session, no name and no messages of theirs."""
 
     def __call__(self, request: HttpRequest) -> Any:  # noqa: D102 # Django's own
-        return self.get_response(request) if _is_posted_by_program(request) else super().__call__(request)
-
-
-def _is_posted_by_program(request: HttpRequest) -> bool:
-    return request.method == "POST" and request.path.startswith(FOR_PROGRAMS)
+        program = request.method == "POST" and request.path.startswith(FOR_PROGRAMS)
+        return self.get_response(request) if program else super().__call__(request)
 
 
 class Sessions(ForPeople, SessionMiddleware):
@@ -113,19 +108,6 @@ class Language(LocaleMiddleware):
 
 class Messages(ForPeople, MessageMiddleware):
     """What the next page says of the last one's work."""
-
-
-def htmx(get_response: Respond) -> Respond:
-    """Tell which part of a page is asked for; nothing for what programs post, whose requests end with their answer then."""
-    for_people = HtmxMiddleware(get_response)
-
-    def respond(request: HttpRequest) -> HttpResponse:
-        # What it tells holds the request that holds it: a circle, which waits for the collector of garbage.
-        if _is_posted_by_program(request):
-            return get_response(request)
-        return cast("HttpResponse", for_people(request))
-
-    return respond
 
 
 def operations_time_zone(get_response: Respond) -> Respond:

@@ -108,7 +108,6 @@ MIDDLEWARE = [
     "opsconsole.middleware.SignedIn",
     "opsconsole.middleware.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "opsconsole.middleware.htmx",
     "opsconsole.middleware.operations_time_zone",
     "opsconsole.middleware.DatabaseAway",
     "opsconsole.middleware.api_limits",
