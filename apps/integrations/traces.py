@@ -42,7 +42,7 @@ def child_of(traceparent: str) -> str:
 
 def _word(size: int) -> str:
     """Return so many random bytes in hex. They are no secret: to ask the system for each lets other threads in between."""
-    return random.getrandbits(8 * size).to_bytes(size).hex()  # see above
+    return random.getrandbits(8 * size).to_bytes(size).hex()
 
 
 _current: ContextVar[str] = ContextVar("traceparent", default="")
