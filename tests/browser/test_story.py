@@ -11,12 +11,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import Look, Screen, audit, keep
+from tests.browser.conftest import PATIENCE_MS, Look, Screen, audit, keep
 from tests.opsconsole.machine import Machine
 
 LOOKS = [Look("dark", "pt-br", 390), Look("light", "pt-br", 390), Look("light", "en", 1280)]
 """The last is Ana's own."""
-PATIENCE_MS, ORDINARY_MS = 60_000, 5_000
 REFUSAL = "O usuário responsável está inativo."
 REFUSED = {"success": False, "message": [], "data": {"owner_id": [REFUSAL]}}
 PERSONS, MORE, BEHIND = 18, 6, 40
@@ -83,7 +82,6 @@ def ana(outside: Outside, chromium: Browser) -> Iterator[Screen]:
     """The screen of Ana, who signed in with her password and has put the tour away."""
     context = chromium.new_context(viewport={"width": 1280, "height": 820}, reduced_motion="reduce")
     context.set_default_timeout(PATIENCE_MS)
-    expect.set_options(timeout=PATIENCE_MS)
     screen = Screen(context.new_page(), outside.url)
     page = screen.open("/admin/")
     page.get_by_label("Username").fill("ana")
@@ -94,7 +92,6 @@ def ana(outside: Outside, chromium: Browser) -> Iterator[Screen]:
     page.get_by_role("button", name="Put it away").click()
     expect(page.locator("#guide-title")).to_have_count(0)
     yield screen
-    expect.set_options(timeout=ORDINARY_MS)
     context.close()
 
 

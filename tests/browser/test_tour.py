@@ -8,12 +8,11 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, TimeoutError, expect
 
-from tests.browser.conftest import Look, Screen, audit
+from tests.browser.conftest import PATIENCE_MS, Look, Screen, audit
 from tests.opsconsole.machine import Machine
 
 LOOKS = [Look("dark", "pt-br", 390), Look("light", "pt-br", 390), Look("dark", "en"), Look("light", "en")]
 """The last is the visitor's own."""
-PATIENCE_MS = 60_000
 
 
 @pytest.fixture
