@@ -14,7 +14,7 @@ test: .venv/dev.stamp
 	@SECRET_KEY=compile $(BIN)/python manage.py compile_catalogues
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --no-loadscope-reorder $(ARGS)
 
-# Kills, crashes and outages in full: about half an hour. Prints the table of docs/measured.md.
+# Kills, crashes and outages in full: more than an hour. Prints the table of docs/measured.md.
 chaos: .venv/dev.stamp
 	@CHAOS=full $(BIN)/python -m pytest tests/chaos $(ARGS)
 
