@@ -63,20 +63,17 @@ def wake_after(record: ActionRun) -> None:
         transaction.on_commit(partial(wake, import_string(path)))
 
 
-Key = tuple[object, ...]
-
-
 class _Together:
     """The wake-ups that were sent a moment ago, and those that are about to be: by their task and its words."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self.sent: dict[Key, float] = {}
-        self.planned: set[Key] = set()
+        self.sent: dict[tuple[str, ...], float] = {}
+        self.planned: set[tuple[str, ...]] = set()
 
     def wake(self, task: "Task[Any, Any]", *args: str) -> None:
         """Send at once what was not sent lately; else plan one for all who come meanwhile."""
-        key, now = (id(task), *args), time.monotonic()  # its name is looked up anew at each asking
+        key, now = (task.name, *args), time.monotonic()
         with self.lock:
             if key in self.planned:
                 return
@@ -90,7 +87,7 @@ class _Together:
         else:
             wake(task, *args)
 
-    def _send(self, key: Key, task: "Task[Any, Any]", args: tuple[str, ...]) -> None:
+    def _send(self, key: tuple[str, ...], task: "Task[Any, Any]", args: tuple[str, ...]) -> None:
         with self.lock:  # whoever commits from here on plans another
             self.planned.discard(key)
             self.sent[key] = time.monotonic()
