@@ -47,12 +47,20 @@ class Gathering:
 
     def _runs(self) -> bool:
         """Say whether there is a thread for it, and start one where there is none."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._run, name="gathering", daemon=True)
-            try:
-                self._thread.start()
-            except RuntimeError:  # the process ends, or has too many threads
-                return False
+        if self._is_running():
+            return True
+        with self._one_at_a_time:  # of several that come at once one starts it
+            return self._is_running() or self._started()
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _started(self) -> bool:
+        self._thread = threading.Thread(target=self._run, name="gathering", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the process ends, or has too many threads
+            return False
         return True
 
     def _run(self) -> None:

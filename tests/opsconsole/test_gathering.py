@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 
@@ -64,6 +65,27 @@ def test_who_brings_one_too_many_does_them_all(done: Done, monkeypatch: pytest.M
     for number in range(3):
         work.put(noting(done, number))
     assert done == [(number, threading.get_ident()) for number in range(3)]
+
+
+def test_many_who_come_at_once_have_one_thread_between_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    work, met, began, start = Gathering(), threading.Barrier(8), list[str](), threading.Thread.start
+
+    def bring() -> None:
+        met.wait(10)
+        work.put(began.sort)
+
+    def slowly(thread: threading.Thread) -> None:
+        began.append(thread.name)
+        time.sleep(0.01)
+        start(thread)
+
+    own = [threading.Thread(target=bring) for _each in range(8)]
+    monkeypatch.setattr(threading.Thread, "start", slowly)
+    for thread in own:
+        start(thread)
+    for thread in own:
+        thread.join()
+    assert began == ["gathering"]
 
 
 def test_what_is_done_may_bring_more(done: Done) -> None:
