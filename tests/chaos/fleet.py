@@ -147,12 +147,12 @@ class Killer:
         return victims
 
 
-def next_strike(strikes: int, of: int, work: int) -> float:
-    """Return how much of the work is done when the next strike is due.
+def next_strike(strikes: int, of: int, work: int, over: float = 0.5) -> float:
+    """Return how much of the work is done when the next strike is due: they are spread over so much of it.
 
-    They are spread over the first half: a test that is held up would find the work over before the last of them.
+    That is its first half, where nothing sets the pace: a test that is held up would find the work over before the last.
     """
-    return work * strikes / (2 * of)
+    return work * over * strikes / of
 
 
 def until(reached: Callable[[], bool], seconds: float = PATIENCE_SECONDS, each: float = 0.1) -> Iterator[None]:

@@ -10,7 +10,7 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.conftest import LATENCY, hand_in
-from tests.chaos.fleet import Fleet, Killer, until
+from tests.chaos.fleet import Fleet, Killer, next_strike, until
 from tests.chaos.score import FULL, Score, scored
 from tests.chaos.world import World
 from tests.operations.conftest import receiver
@@ -55,7 +55,7 @@ def strike_while_they_work(world: World, killer: Killer, operations: int, kills:
     for _round in until(lambda: settled() == operations, 600 if FULL else 180):
         killer.fleet.wake_sleepers()
         killer.fleet.tend()
-        if killer.kills >= kills or not working() or settled() < killer.kills * operations * 0.9 // kills:
+        if killer.kills >= kills or not working() or settled() < next_strike(killer.kills, kills, operations, over=0.9):
             continue
         hit |= strike(killer)
         if killer.kills in redis_at:

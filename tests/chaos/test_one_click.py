@@ -17,7 +17,7 @@ from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.cast import give_up
 from tests.chaos.conftest import hand_in
-from tests.chaos.fleet import Fleet, until, wait_until
+from tests.chaos.fleet import Fleet, next_strike, until, wait_until
 from tests.chaos.score import FULL, Score, moved_by_people, scored
 from tests.chaos.web import Web
 from tests.invariants import what_is_wrong
@@ -93,7 +93,7 @@ def kill_while_it_runs(fleet: Fleet, seed: int, run: ActionRun) -> int:
     dice, kills = random.Random(seed), 0  # noqa: S311 # no secret
     for _round in until(lambda: over(run), 600 if FULL else 120):
         fleet.tend()
-        if kills < KILLS and completed() >= max(ROWS * kills // KILLS, 1):
+        if kills < KILLS and completed() >= max(next_strike(kills, KILLS, ROWS, over=1), 1):
             fleet.kill_node(dice.choice([*fleet.nodes, fleet.ticker]))
             fleet.kill_node(fleet.beats[0])
             kills += 1

@@ -11,7 +11,7 @@ from apps.integrations.models import Service
 from apps.jobs.models import Queue
 from apps.operations.models import PendingOperation
 from tests.chaos.conftest import hand_in
-from tests.chaos.fleet import Fleet, until
+from tests.chaos.fleet import Fleet, next_strike, until
 from tests.chaos.score import FULL, Score, scored
 from tests.simulator_process import Simulator
 
@@ -34,7 +34,8 @@ def restart_while_they_work(fleet: Fleet, seed: int, number: signal.Signals) -> 
     """Spread the restarts of nodes, one after another, over the work."""
     dice, restarts = random.Random(seed), 0  # noqa: S311 # no secret
     for _round in until(lambda: completed() == OPERATIONS, 600 if FULL else 180):
-        if restarts < RESTARTS and restarts * OPERATIONS * 0.9 // RESTARTS < completed() < OPERATIONS:
+        due = next_strike(restarts, RESTARTS, OPERATIONS, over=0.9)
+        if restarts < RESTARTS and due < completed() < OPERATIONS:
             dice.choice(fleet.nodes).restart(number)
             restarts += 1
     return restarts
